@@ -1,0 +1,24 @@
+//! Ports for time and for fresh ids, so that tests own both.
+
+use async_trait::async_trait;
+
+use crate::id::{MessageId, Millis};
+
+/// Time. The machine never asks: it is told.
+#[async_trait]
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since the Unix epoch.
+    fn now(&self) -> Millis;
+
+    /// Returns once [`Clock::now`] is at or past `at`. Cancel safe.
+    async fn until(&self, at: Millis);
+}
+
+/// Fresh ids.
+pub trait Ids: Send + Sync + 'static {
+    /// A message id that was never given before.
+    fn message_id(&self) -> MessageId;
+
+    /// The tail of a generated agent id: never given before, of characters that an agent id may have.
+    fn agent_suffix(&self) -> String;
+}

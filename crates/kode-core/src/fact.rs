@@ -1,0 +1,385 @@
+//! Facts: what is written down. An agent is the fold of its facts and of nothing else.
+//!
+//! A fact carries all that its events say, so that [`crate::machine::project`] needs no state. Facts are
+//! for ever: a field is added with a default, never renamed and never given another meaning.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::call::{Call, Decision};
+use crate::event::{AgentState, Breakpoint, DoneReason, Problem};
+use crate::hook::Verdict;
+use crate::id::{CallId, Cursor, Epoch, MessageId, Millis, Seq, TemplateId};
+use crate::message::{Block, Usage};
+use crate::model::Finish;
+use crate::todo::Todo;
+use crate::tool::ToolTraits;
+
+/// One entry of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place; gapless from 1.
+    pub seq: Seq,
+    /// The epoch of its writer; never falls.
+    pub epoch: Epoch,
+    /// When it was made.
+    pub at: Millis,
+    /// The cursor of its first event, or the one that the next event will have, if it tells none.
+    pub cursor: Cursor,
+    /// How many events it tells.
+    pub events: u32,
+    /// What happened.
+    pub fact: Fact,
+}
+
+impl Entry {
+    /// The last cursor used up to and including this entry.
+    #[must_use]
+    pub fn last_cursor(&self) -> Cursor {
+        Cursor(self.cursor.0 + u64::from(self.events) - 1)
+    }
+}
+
+/// State and breakpoint, before and after. A fact that moves the agent has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shift {
+    /// Before.
+    pub from: (AgentState, Breakpoint),
+    /// After.
+    pub to: (AgentState, Breakpoint),
+}
+
+/// What happens to a message that arrives while a run is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SendMode {
+    /// It starts the next turn.
+    #[default]
+    Queue,
+    /// The model sees it at the next point where every call has its result.
+    Steer,
+    /// It stops the run, then runs.
+    Interrupt,
+    /// It is refused.
+    Reject,
+}
+
+/// A client's name for one request, so that a repeat is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyKey {
+    /// The key.
+    pub key: String,
+    /// A digest of the body that came with it.
+    pub digest: String,
+}
+
+/// One piece of a streamed answer: one event each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChunkPart {
+    /// Reasoning begins.
+    ThinkStart,
+    /// A piece of reasoning.
+    Think(String),
+    /// Reasoning is over.
+    ThinkEnd,
+    /// Text begins.
+    TextStart,
+    /// A piece of text.
+    Text(String),
+    /// Text is over; the whole block.
+    TextEnd(String),
+}
+
+/// A call that the model asked for, with what was found out about it before the machine saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewCall {
+    /// The record as told.
+    pub call: Call,
+    /// The whole input; a JSON string with the raw text where it was no JSON object.
+    pub input: Value,
+    /// What the tool declares; absent where there is no such tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits: Option<ToolTraits>,
+    /// Why the call cannot run: unknown tool, wrong or cut arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<CallProblem>,
+}
+
+/// Why a call cannot run, in the model's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallProblem {
+    /// Stable.
+    pub code: String,
+    /// What and why.
+    pub message: String,
+    /// What the model can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Why a run is being stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Stop {
+    /// Someone asked.
+    Interrupt {
+        /// What they said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        /// Who.
+        by: String,
+    },
+    /// A limit of the turn was reached.
+    Limit {
+        /// Which, and how much.
+        problem: Problem,
+    },
+}
+
+/// Why a model call ended without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelFailure {
+    /// Our class, as text.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+    /// The provider's own code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_code: Option<String>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// A writer took the agent up: the first fact of each epoch.
+    Opened {
+        /// [`crate::template::Template::fingerprint`] of the template in force.
+        template: String,
+        /// False for the agent's very first writer.
+        resumed: bool,
+        /// How open work is treated.
+        strategy: String,
+        /// Calls that were running under an older writer and will not run again.
+        sealed: Vec<CallId>,
+    },
+    /// The agent exists.
+    Created {
+        /// Its template.
+        template: TemplateId,
+        /// The creator's own data.
+        #[serde(default)]
+        metadata: Map<String, Value>,
+    },
+    /// A message was accepted.
+    MessageQueued {
+        /// Its name.
+        id: MessageId,
+        /// Its content.
+        content: Vec<Block>,
+        /// What it does to a run under way.
+        mode: SendMode,
+        /// The sender's own data.
+        #[serde(default)]
+        metadata: Map<String, Value>,
+        /// The sender's name for the request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<IdempotencyKey>,
+    },
+    /// A turn began, with these messages.
+    TurnStarted {
+        /// Its number, from 1.
+        turn: u32,
+        /// The messages that it answers.
+        messages: Vec<MessageId>,
+        /// To WORKING.
+        shift: Shift,
+    },
+    /// Messages joined the turn under way.
+    Steered {
+        /// Which.
+        messages: Vec<MessageId>,
+    },
+    /// The model is about to be asked.
+    ModelStarted {
+        /// The step, from 1, over the agent's life.
+        step: u32,
+        /// The attempt, from 1, within the step.
+        attempt: u32,
+        /// To STREAMING_MODEL.
+        shift: Shift,
+    },
+    /// Pieces of an answer, as many as arrived together. The only fact that may be buffered.
+    ModelChunk {
+        /// Of which step.
+        step: u32,
+        /// Of which attempt.
+        attempt: u32,
+        /// In order.
+        parts: Vec<ChunkPart>,
+    },
+    /// The model answered.
+    ModelAnswered {
+        /// Of which step.
+        step: u32,
+        /// Of which attempt.
+        attempt: u32,
+        /// The whole answer without the calls.
+        content: Vec<Block>,
+        /// The calls that it asks for, in order.
+        #[serde(default)]
+        calls: Vec<NewCall>,
+        /// The ends of blocks still open.
+        #[serde(default)]
+        ends: Vec<ChunkPart>,
+        /// Why it stopped.
+        finish: Finish,
+        /// What it cost.
+        usage: Usage,
+        /// To TOOL_PENDING, if there are calls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shift: Option<Shift>,
+    },
+    /// An attempt failed.
+    ModelFailed {
+        /// Of which step.
+        step: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        failure: ModelFailure,
+        /// When the next attempt begins; absent if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Millis>,
+        /// Whether something was shown that is void now.
+        reset: bool,
+    },
+    /// An attempt was under way when its writer ended; whatever it had shown is void.
+    ModelLost {
+        /// Of which step.
+        step: u32,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// An attempt was stopped; what it had said stays in the history.
+    ModelStopped {
+        /// Of which step.
+        step: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// What it had said.
+        content: Vec<Block>,
+        /// The ends of blocks still open.
+        ends: Vec<ChunkPart>,
+    },
+    /// A hook gave its verdict.
+    HookAnswered {
+        /// On which call.
+        call: CallId,
+        /// What it said.
+        verdict: Verdict,
+    },
+    /// Calls wait for a person; nothing else is under way.
+    ApprovalsRequested {
+        /// Which, as records.
+        calls: Vec<Call>,
+        /// To PAUSED.
+        shift: Shift,
+    },
+    /// Only the approvals of before are waited for again.
+    Paused {
+        /// To PAUSED.
+        shift: Shift,
+    },
+    /// A call was decided.
+    PermissionDecided {
+        /// Which.
+        call: CallId,
+        /// How.
+        decision: Decision,
+        /// By whom: a name, `policy`, `expiry` or `interrupt`.
+        by: String,
+        /// What they said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// A tool is about to run.
+    ToolStarted {
+        /// For which call.
+        call: CallId,
+        /// From 1; more only for replayable tools.
+        attempt: u32,
+        /// To TOOL_EXECUTING, where the agent was not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shift: Option<Shift>,
+    },
+    /// A running tool had something to say.
+    ToolEmitted {
+        /// In which call.
+        call: CallId,
+        /// The tool's name.
+        tool: String,
+        /// The tool's own type.
+        event_type: String,
+        /// The tool's own data.
+        data: Value,
+    },
+    /// A call is over.
+    ToolEnded {
+        /// The record, with its result or error.
+        call: Box<Call>,
+        /// What the model reads.
+        content: String,
+        /// Whether the tool had been started.
+        ran: bool,
+    },
+    /// One round of model and tools is over.
+    StepEnded {
+        /// Which.
+        step: u32,
+        /// From its first attempt.
+        duration_ms: u64,
+        /// To POST_TOOL, if it had calls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shift: Option<Shift>,
+    },
+    /// The todo list was replaced.
+    TodosChanged {
+        /// Before.
+        previous: Vec<Todo>,
+        /// After.
+        current: Vec<Todo>,
+        /// After.
+        version: u64,
+    },
+    /// The run is being stopped.
+    StopRequested {
+        /// Why.
+        stop: Stop,
+    },
+    /// The turn is over.
+    TurnEnded {
+        /// The last step.
+        step: u32,
+        /// The messages that it answered.
+        messages: Vec<MessageId>,
+        /// How it ended.
+        reason: DoneReason,
+        /// Why, unless it completed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Problem>,
+        /// To READY, if nothing is queued.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shift: Option<Shift>,
+    },
+}
+
+impl Fact {
+    /// Whether the fact may be lost with the power: true for pieces of an answer only.
+    #[must_use]
+    pub fn may_be_buffered(&self) -> bool {
+        matches!(self, Self::ModelChunk { .. })
+    }
+}

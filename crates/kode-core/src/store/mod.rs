@@ -1,0 +1,271 @@
+//! The store ports: journal, leases, checkpoints, catalog. One contract, one conformance suite
+//! (`kode_testkit::store_suite`), and [`memory`] as its executable specification.
+//!
+//! ```text
+//!            acquire ─> Lease{epoch}                    append(lease, expected, entries, grade)
+//!   ┌──────────┐             ┌────────────┐   ok: whole batch, in order    ┌───────────┐
+//!   │ Leases   │             │ one writer │ ─────────────────────────────> │  Journal  │ <── read: anyone,
+//!   └──────────┘             └────────────┘   Conflict · Fenced · …        └───────────┘     no lease
+//! ```
+//!
+//! A store knows entries' headers (`seq`, `epoch`, `cursor`, `events`) and treats facts as opaque JSON. It
+//! never retries and never interprets: those are its callers' to do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::fact::Entry;
+use crate::id::{AgentId, Cursor, Epoch, Millis, Seq};
+
+pub mod memory;
+
+/// What an append survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// The process's death: handed to the store.
+    Buffered,
+    /// The power's: and so is everything appended to the agent before.
+    Synced,
+}
+
+/// The right to write to one agent, until it expires or someone else gets a higher epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose journal.
+    pub agent: AgentId,
+    /// The writer's term.
+    pub epoch: Epoch,
+    /// When it ends unless renewed; `u64::MAX` where only the process's end ends it.
+    pub expires: Millis,
+}
+
+/// From where to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Entries with a higher seq.
+    Seq(Seq),
+    /// Entries that tell an event with a higher cursor, and all entries that follow the first such.
+    Cursor(Cursor),
+}
+
+/// Where a journal ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// The last entry.
+    pub seq: Seq,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The last cursor used.
+    pub cursor: Cursor,
+}
+
+/// A state that stands for all entries up to `seq`: named documents that a person can read. Never the only
+/// copy of anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The last entry that it covers. That entry is synced before the checkpoint is.
+    pub seq: Seq,
+    /// File name to JSON document: `messages.json`, `tools.json`, `todos.json`, `metadata.json`.
+    pub files: BTreeMap<String, Bytes>,
+}
+
+/// The names of a checkpoint's documents, in the order in which they are written. The last one names `seq`
+/// and the others' hashes.
+pub const CHECKPOINT_FILES: [&str; 4] = ["messages.json", "tools.json", "todos.json", "metadata.json"];
+
+/// Why a store refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The journal's head is not the one expected. Nothing was written.
+    #[error("the journal ends at {actual}, not at {expected}")]
+    Conflict {
+        /// What the writer expected.
+        expected: Seq,
+        /// What is there.
+        actual: Seq,
+    },
+    /// Another writer holds a higher epoch, or the agent was deleted. Nothing was written.
+    #[error("epoch {epoch} is fenced off by {current}")]
+    Fenced {
+        /// The writer's.
+        epoch: Epoch,
+        /// The one in force.
+        current: Epoch,
+    },
+    /// Another holder has the lease.
+    #[error("the agent is held by another until {until}")]
+    Held {
+        /// When that lease ends unless renewed.
+        until: Millis,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The journal is damaged where it was once whole. It is kept as it is.
+    #[error("{}", .0)]
+    Damaged(Damage),
+    /// No space is left. Nothing was acknowledged; what was before stays.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// The store cannot be reached, or it failed in a way that may pass. Whether an append took place is
+    /// not known.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The store holds something that this version does not read.
+    #[error("{0}")]
+    Incompatible(String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anyone's doing.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Unavailable(_) | Self::Held { .. } => true,
+            Self::Conflict { .. } | Self::Fenced { .. } | Self::Damaged(_) | Self::Incompatible(_) => false,
+        }
+    }
+}
+
+/// Where a journal is damaged, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Whose.
+    pub agent: AgentId,
+    /// Where: a file's name within the store and a byte or line; never a host path.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the journal of {} is damaged at {}: {}; nothing was changed, run `kode store check` and see docs/journal-format.md",
+            self.agent, self.place, self.what
+        )
+    }
+}
+
+/// What [`Journal::append`] and the readers give.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// The entries of agents.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Appends entries as one unit: after a crash all of them are there or none.
+    ///
+    /// The entries MUST be gapless from `expected + 1`, with `epoch` equal to the lease's. An empty batch
+    /// with [`Durability::Synced`] syncs what was buffered. Concurrent calls for one agent are the caller's
+    /// error and end in `Conflict`. Not cancel safe: a dropped call may or may not have appended.
+    ///
+    /// # Errors
+    /// `Conflict`, `Fenced`: nothing was written. `Full`: nothing was acknowledged. `Unavailable`: not
+    /// known. After `Full` or `Unavailable` the lease MUST NOT be used again; take a new one.
+    async fn append(
+        &self,
+        lease: &Lease,
+        expected: Seq,
+        entries: &[Entry],
+        grade: Durability,
+    ) -> StoreResult<()>;
+
+    /// At most `limit` entries after a place, ordered and gapless; fewer than `limit` means that the head
+    /// was reached. An unknown agent has none. Takes no lease, repairs nothing, and sees only whole batches.
+    ///
+    /// # Errors
+    /// `Damaged`, `Unavailable`, `Incompatible`.
+    async fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>>;
+
+    /// Where the journal ends; `None` for an unknown or deleted agent, whose journal has no entries.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>>;
+}
+
+/// Who may write.
+#[async_trait]
+pub trait Leases: Send + Sync {
+    /// Takes the right to write, with an epoch by [`Epoch::grant`]: above every one granted before, also to
+    /// an agent of the same name that was deleted. Also for an agent without a journal yet. Makes the
+    /// journal whole first: a torn tail is cut, and the cut synced. Marks the agent as unfinished.
+    ///
+    /// A holder that has the agent already gets a new, higher epoch: its old lease is fenced.
+    ///
+    /// # Errors
+    /// `Held` by another; `Damaged`; `Full`; `Unavailable`; `Incompatible`.
+    async fn acquire(&self, agent: &AgentId, holder: &str, ttl: Millis, now: Millis) -> StoreResult<Lease>;
+
+    /// Prolongs a lease; `Fenced` if it is no longer in force.
+    ///
+    /// # Errors
+    /// `Fenced`, `Unavailable`.
+    async fn renew(&self, lease: &Lease, ttl: Millis, now: Millis) -> StoreResult<Lease>;
+
+    /// Gives the right back. `clean` clears the mark of unfinished work. A lease no longer in force is
+    /// given back without effect.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn release(&self, lease: Lease, clean: bool) -> StoreResult<()>;
+
+    /// Agents that may have unfinished work: every one whose last lease was not given back clean. A
+    /// superset, found without looking at every agent.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn unfinished(&self) -> StoreResult<Vec<AgentId>>;
+}
+
+/// Folded states, for a fast start and for people.
+#[async_trait]
+pub trait Checkpoints: Send + Sync {
+    /// Replaces the agent's checkpoint atomically. Syncs the journal up to `checkpoint.seq` first.
+    ///
+    /// # Errors
+    /// `Fenced`, `Full`, `Unavailable`. The former checkpoint stays usable, or none is.
+    async fn save_checkpoint(&self, lease: &Lease, checkpoint: &Checkpoint) -> StoreResult<()>;
+
+    /// The last whole checkpoint; `None` where there is none or it is not whole: the journal has all of it.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>>;
+}
+
+/// Which agents there are.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// A short name of the kind of store, for `/api/metrics`: `fs`, `memory`, …
+    fn kind(&self) -> &'static str;
+
+    /// At most `limit` agents under `prefix` (by whole `:` segments, see [`AgentId::is_under`]) whose id is
+    /// above `after`, in the order of their bytes.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn list(&self, prefix: &str, after: Option<&AgentId>, limit: usize) -> StoreResult<Vec<AgentId>>;
+
+    /// Removes an agent for good, and leaves a tombstone with the epoch, so that no cursor of the name comes
+    /// again. The lease ends with it: later appends under it are `Fenced`.
+    ///
+    /// # Errors
+    /// `Fenced`, `Unavailable`.
+    async fn delete(&self, lease: Lease) -> StoreResult<()>;
+
+    /// Whether the store takes reads and writes now.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn ready(&self) -> StoreResult<()>;
+}
+
+/// A whole store.
+pub trait Store: Journal + Leases + Checkpoints + Catalog + 'static {}
+
+impl<T: Journal + Leases + Checkpoints + Catalog + 'static> Store for T {}

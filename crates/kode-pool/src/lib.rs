@@ -1,0 +1,1 @@
+//! Resume-or-create with single flight over a kode runtime

@@ -1,0 +1,1 @@
+//! GLM chat completions as a kode model

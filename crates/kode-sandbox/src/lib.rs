@@ -1,0 +1,1 @@
+//! Kernel-enforced file access (and, later, processes) for kode's tools

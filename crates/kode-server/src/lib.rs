@@ -1,0 +1,1 @@
+//! kode over HTTP: routes, server-sent events, error bodies

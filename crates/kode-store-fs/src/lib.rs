@@ -1,0 +1,1 @@
+//! The file store of kode: checksummed journals, checkpoints, one lock per directory

@@ -1,0 +1,1 @@
+//! kode's built-in tools over the sandbox port
