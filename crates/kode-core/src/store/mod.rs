@@ -16,7 +16,6 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use crate::fact::Entry;
 use crate::id::{AgentId, Cursor, Epoch, Millis, Seq};
