@@ -334,6 +334,9 @@ pub enum Fact {
         content: String,
         /// Whether the tool had been started.
         ran: bool,
+        /// What went wrong, if it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<CallProblem>,
     },
     /// One round of model and tools is over.
     StepEnded {

@@ -2,6 +2,8 @@
 //!
 //! A hook is an effect like a tool: its verdict is a fact, so a replay does not ask again.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +20,7 @@ pub struct HookCall {
     /// The tool's name.
     pub tool: String,
     /// The whole input.
-    pub input: Value,
+    pub input: Arc<Value>,
 }
 
 /// What a hook says of a call.

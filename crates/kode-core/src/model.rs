@@ -30,8 +30,11 @@ pub struct ModelRequest {
     /// The system prompt; the same bytes each time, so that the provider's cache serves.
     pub system: Arc<str>,
     /// The history, in order: every [`crate::message::Block::ToolUse`] has its one result in the next
-    /// message. Thinking blocks are present only where they are to be sent back.
+    /// message.
     pub messages: Vec<Arc<Message>>,
+    /// Where in `messages` the turn under way begins. Reasoning is sent back from there on only: it belongs
+    /// to its own tool loop, and older messages stay shared instead of being copied without it.
+    pub turn_start: usize,
     /// The tools, sorted by name.
     pub tools: Arc<[ToolSpec]>,
     /// Most tokens of the answer.

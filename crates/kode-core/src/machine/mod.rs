@@ -1,4 +1,57 @@
-//! The pure machine (being written).
+//! The machine: what an agent is, as pure functions over its state.
+//!
+//! ```text
+//!   input ── accept ──> facts ┐                     ┌─ project ──> envelopes
+//!                             ├─> entry ── evolve ──┤
+//!   state ── advance ─> fact ─┘                     └─ state ── wanted ──> effects in flight
+//! ```
+//!
+//! Synchronous and deterministic: no clock, no randomness, no I/O, nothing erased. `accept` is the only
+//! function that may refuse, `advance` reads as the life of a turn, `evolve` is total and holds no policy.
+
+mod accept;
+mod advance;
+mod checkpoint;
+mod evolve;
+mod input;
+mod pages;
+mod phase;
+mod policy;
+mod project;
+mod render;
+mod state;
+mod step;
+mod view;
+mod wanted;
+
+pub use checkpoint::CHECKPOINT_VERSION;
+pub use input::{Delta, FoundCall, Input, Rejected};
+pub use pages::Pages;
+pub use policy::{Ruling, rule};
+pub use project::project;
+pub use render::{Prompt, render};
+pub use state::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, Shown, State, Turn};
+pub use step::Batch;
+pub use view::{PendingApproval, View};
+pub use wanted::{Effect, EffectKey};
+
+use crate::id::{AgentId, Epoch, Millis};
+use crate::template::Template;
+
+/// What the machine may know of the world at one step.
+#[derive(Debug, Clone, Copy)]
+pub struct Cx<'a> {
+    /// Whose machine: only spreads back-off over agents.
+    pub agent: &'a AgentId,
+    /// The writer's term.
+    pub epoch: Epoch,
+    /// The time of this step.
+    pub now: Millis,
+    /// The template in force.
+    pub template: &'a Template,
+    /// Whether the host has hooks to ask before each call.
+    pub hooks: bool,
+}
 
 /// FNV-1a, 64 bits: stable over versions and platforms, for jitter and fingerprints, not for secrets.
 #[must_use]

@@ -1,0 +1,282 @@
+//! The outside becomes facts, or is refused: the only place of the machine that says no.
+//!
+//! What is late (a result of a call that has ended, a piece of an attempt that was given up) is refused as
+//! [`Rejected::Stale`] and forgotten.
+
+use serde_json::{Map, Value};
+
+use crate::call::{Call, Decision};
+use crate::event::{AgentState, Breakpoint};
+use crate::fact::{CallProblem, ChunkPart, Fact, IdempotencyKey, ModelFailure, NewCall, SendMode, Stop};
+use crate::id::{CallId, MessageId, TemplateId};
+use crate::message::{Block, Usage};
+use crate::model::{ErrorClass, Finish, ModelError};
+use crate::todo::{self, Todo};
+use crate::tool::{TodoRefused, ToolError};
+
+use super::phase::{self, model};
+use super::{Cx, Delta, EffectKey, FoundCall, Input, ModelCall, OpenCall, Partial, Rejected, Shown, State};
+
+type Accepted = Result<Vec<Fact>, Rejected>;
+
+impl State {
+    /// Turns an input into facts.
+    ///
+    /// # Errors
+    /// Why the input becomes none; the state is as it was.
+    pub fn accept(&self, cx: &Cx<'_>, input: Input) -> Accepted {
+        match input {
+            Input::Open => Ok(vec![self.opened(cx)]),
+            Input::Create { template, metadata } => self.create(template, metadata),
+            Input::Message { id, content, mode, metadata, key } => {
+                self.message(id, content, mode, metadata, key)
+            }
+            Input::Interrupt { note, by } => self.interrupt(note, by),
+            Input::Decide { call, decision, by, note } => self.decide(cx, call, decision, by, note),
+            Input::SetTodos { todos, version } => self.set_todos(todos, version),
+            Input::ModelDeltas { step, attempt, deltas } => {
+                let call = self.attempt(step, attempt)?;
+                let parts = shown_parts(call, deltas, cx.template.expose_thinking);
+                let told = !parts.is_empty();
+                Ok(told.then_some(Fact::ModelChunk { step, attempt, parts }).into_iter().collect())
+            }
+            Input::ModelFinished { step, attempt, content, calls, finish, usage } => {
+                let call = self.attempt(step, attempt)?;
+                if calls.is_empty() && finish != Finish::Length && !says_something(&content) {
+                    let empty = ModelError::retryable(
+                        ErrorClass::EmptyAnswer,
+                        "the model gave neither text nor calls",
+                    );
+                    return Ok(vec![model::failed(cx, call, &empty)]);
+                }
+                Ok(vec![self.answered(cx, call, content, calls, finish, usage)])
+            }
+            Input::ModelFailed { step, attempt, error } => {
+                Ok(vec![model::failed(cx, self.attempt(step, attempt)?, &error)])
+            }
+            Input::HookAnswered { call, verdict } => match self.open_call(&call) {
+                Some(open) if open.verdict.is_none() => Ok(vec![Fact::HookAnswered { call, verdict }]),
+                Some(_) | None => Err(Rejected::Stale),
+            },
+            Input::ToolFinished { call, attempt, outcome } => self.tool_finished(cx, &call, attempt, outcome),
+            Input::ToolEmitted { call, event_type, data } => {
+                let open = self.open_call(&call).filter(|c| c.running()).ok_or(Rejected::Stale)?;
+                Ok(vec![Fact::ToolEmitted { call, tool: open.call.name.clone(), event_type, data }])
+            }
+            Input::EffectGone(key) => self.effect_gone(cx, &key),
+            Input::Tick => Ok(Vec::new()),
+        }
+    }
+
+    fn opened(&self, cx: &Cx<'_>) -> Fact {
+        let lost = |c: &&OpenCall| c.running() && !c.traits.is_some_and(|t| t.replayable);
+        let sealed = self.round().map(|r| r.calls.iter().filter(lost).map(|c| c.call.id.clone()).collect());
+        Fact::Opened {
+            template: cx.template.fingerprint(),
+            resumed: self.template.is_some(),
+            strategy: "crash".into(),
+            sealed: sealed.unwrap_or_default(),
+        }
+    }
+
+    fn create(&self, template: TemplateId, metadata: Map<String, Value>) -> Accepted {
+        match &self.template {
+            None => Ok(vec![Fact::Created { template, metadata }]),
+            Some(old) => Err(Rejected::Exists(old.clone())),
+        }
+    }
+
+    fn message(
+        &self,
+        id: MessageId,
+        content: Vec<Block>,
+        mode: SendMode,
+        metadata: Map<String, Value>,
+        key: Option<IdempotencyKey>,
+    ) -> Accepted {
+        if self.template.is_none() {
+            return Err(Rejected::NoAgent);
+        }
+        if let Some(known) = key.as_ref().and_then(|k| self.keys.get(&k.key).map(|known| (k, known))) {
+            return Err(match known {
+                (key, known) if key.digest == known.digest => {
+                    Rejected::Duplicate { message: known.message.clone(), cursor: known.cursor }
+                }
+                _ => Rejected::KeyReused,
+            });
+        }
+        if !says_something(&content) {
+            return Err(Rejected::EmptyMessage);
+        }
+        let busy = !self.at_rest();
+        if busy && mode == SendMode::Reject {
+            return Err(Rejected::Busy);
+        }
+        let stop = (mode == SendMode::Interrupt).then(|| {
+            self.interrupt(Some("a new message replaced the run".into()), "message".into())
+                .unwrap_or_default()
+        });
+        let queued = Fact::MessageQueued { id, content, mode, metadata, key };
+        Ok(stop.into_iter().flatten().chain([queued]).collect())
+    }
+
+    fn interrupt(&self, note: Option<String>, by: String) -> Accepted {
+        match &self.turn {
+            None => Err(Rejected::Idle),
+            Some(turn) if turn.stop.is_some() => Ok(Vec::new()),
+            Some(_) => Ok(vec![Fact::StopRequested { stop: Stop::Interrupt { note, by } }]),
+        }
+    }
+
+    fn decide(
+        &self,
+        cx: &Cx<'_>,
+        id: CallId,
+        decision: Decision,
+        by: String,
+        note: Option<String>,
+    ) -> Accepted {
+        let ended = |id: &CallId| self.records.iter().any(|r| &r.id == id && r.approval.is_some());
+        let known = self.round().and_then(|r| r.calls.iter().find(|c| c.call.id == id));
+        let approval = match known.map(|c| &c.call.approval) {
+            Some(Some(approval)) => approval,
+            Some(None) => return Err(Rejected::NoApproval(id)),
+            None if ended(&id) => return Err(Rejected::Decided(id)),
+            None => return Err(Rejected::NoApproval(id)),
+        };
+        if approval.decision.is_some() || approval.expires_at.is_some_and(|at| at <= cx.now) {
+            return Err(Rejected::Decided(id));
+        }
+        Ok(vec![Fact::PermissionDecided { call: id, decision, by, note }])
+    }
+
+    fn set_todos(&self, todos: Vec<Todo>, version: Option<u64>) -> Accepted {
+        let current = self.todos.version;
+        if version.is_some_and(|v| v != current) {
+            return Err(TodoRefused::VersionConflict { current }.into());
+        }
+        todo::check(&todos).map_err(TodoRefused::from)?;
+        let previous = self.todos.todos.clone();
+        Ok(vec![Fact::TodosChanged { previous, current: todos, version: current + 1 }])
+    }
+
+    fn attempt(&self, step: u32, attempt: u32) -> Result<&ModelCall, Rejected> {
+        let live = |c: &&ModelCall| (c.step, c.attempt, c.epoch) == (step, attempt, self.epoch);
+        self.model_call().filter(live).ok_or(Rejected::Stale)
+    }
+
+    fn answered(
+        &self,
+        cx: &Cx<'_>,
+        attempt: &ModelCall,
+        content: Vec<Block>,
+        calls: Vec<FoundCall>,
+        finish: Finish,
+        usage: Usage,
+    ) -> Fact {
+        let new_call = |(index, found): (usize, FoundCall)| NewCall {
+            call: Call::asked(CallId::of(attempt.step, index), found.name, &found.input, cx.now),
+            input: found.input,
+            traits: found.traits,
+            problem: found
+                .problem
+                .or_else(|| (finish == Finish::Length).then(|| cut_off(cx.template.limits.max_tokens))),
+        };
+        let calls: Vec<NewCall> = calls.into_iter().enumerate().map(new_call).collect();
+        let shift =
+            (!calls.is_empty()).then(|| phase::shift(self, AgentState::Working, Breakpoint::ToolPending));
+        Fact::ModelAnswered {
+            step: attempt.step,
+            attempt: attempt.attempt,
+            content,
+            calls,
+            ends: attempt.partial.end().into_iter().collect(),
+            finish,
+            usage,
+            shift: shift.flatten(),
+        }
+    }
+
+    fn tool_finished(
+        &self,
+        cx: &Cx<'_>,
+        id: &CallId,
+        attempt: u32,
+        outcome: Result<Value, ToolError>,
+    ) -> Accepted {
+        let live = |c: &&OpenCall| c.running() && (c.attempt, c.epoch) == (attempt, self.epoch);
+        let open = self.open_call(id).filter(live).ok_or(Rejected::Stale)?;
+        Ok(vec![match outcome {
+            Ok(value) => phase::ending::completed(cx, open, value),
+            Err(error) => phase::ending::failed(cx, open, error.into()),
+        }])
+    }
+
+    fn effect_gone(&self, cx: &Cx<'_>, key: &EffectKey) -> Accepted {
+        let EffectKey::Tool { call, attempt } = key else { return Err(Rejected::Stale) };
+        let live = |c: &&OpenCall| c.running() && (c.attempt, c.epoch) == (*attempt, self.epoch);
+        let open = self.open_call(call).filter(live).ok_or(Rejected::Stale)?;
+        match self.turn.as_ref().and_then(|t| t.stop.as_ref()) {
+            Some((stop, _)) => Ok(vec![phase::ending::stopped(cx, open, stop)]),
+            None => Err(Rejected::Stale),
+        }
+    }
+}
+
+/// Whether content has a text that is not blank.
+fn says_something(content: &[Block]) -> bool {
+    content.iter().filter_map(Block::as_text).any(|text| !text.trim().is_empty())
+}
+
+fn cut_off(max_tokens: u32) -> CallProblem {
+    CallProblem {
+        code: "cut_off".into(),
+        message: format!(
+            "the answer was cut at the limit of {max_tokens} tokens, so the call may not be whole and was not run"
+        ),
+        hint: Some("call again with less content, in several smaller calls".into()),
+    }
+}
+
+/// The pieces to show, with starts and ends where the kind changes.
+fn shown_parts(call: &ModelCall, deltas: Vec<Delta>, expose_thinking: bool) -> Vec<ChunkPart> {
+    let mut partial = Partial {
+        blocks: call.partial.blocks.last().cloned().into_iter().collect(),
+        open: call.partial.open,
+    };
+    let mut parts = Vec::with_capacity(deltas.len() + 2);
+    for delta in deltas {
+        let (start, piece) = match delta {
+            Delta::Thinking(_) if !expose_thinking => continue,
+            Delta::Thinking(text) => (ChunkPart::ThinkStart, ChunkPart::Think(text)),
+            Delta::Text(text) => (ChunkPart::TextStart, ChunkPart::Text(text)),
+        };
+        let same = match partial.blocks.last().filter(|_| partial.open) {
+            Some(Shown::Thinking(_)) => start == ChunkPart::ThinkStart,
+            Some(Shown::Text(_)) => start == ChunkPart::TextStart,
+            None => false,
+        };
+        let border = if same { [None, None] } else { [partial.end(), Some(start)] };
+        for part in border.into_iter().flatten().chain([piece]) {
+            partial.take(&part);
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+impl From<ToolError> for CallProblem {
+    fn from(error: ToolError) -> Self {
+        Self { code: error.code, message: error.message, hint: error.hint }
+    }
+}
+
+impl From<&ModelError> for ModelFailure {
+    fn from(error: &ModelError) -> Self {
+        Self {
+            code: error.class.code().into(),
+            message: error.message.clone(),
+            provider_code: error.provider_code.clone(),
+        }
+    }
+}

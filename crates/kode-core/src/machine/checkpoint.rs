@@ -1,0 +1,65 @@
+//! State to and from the four documents of a checkpoint. They are a person's view and a fast start; the
+//! journal stays the only truth, so a checkpoint that does not fit is simply not used.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::store::Checkpoint;
+
+use super::{Pages, State};
+
+/// The version of the documents that this crate writes, and the only one that it reads.
+pub const CHECKPOINT_VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Metadata<S> {
+    format: u32,
+    state: S,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Messages<M> {
+    messages: M,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tools<C> {
+    calls: C,
+}
+
+impl State {
+    /// The checkpoint that stands for this state.
+    #[must_use]
+    pub fn to_checkpoint(&self) -> Checkpoint {
+        let files = [
+            ("messages.json", json(&Messages { messages: &self.transcript })),
+            ("tools.json", json(&Tools { calls: &self.records })),
+            ("todos.json", json(&*self.todos)),
+            ("metadata.json", json(&Metadata { format: CHECKPOINT_VERSION, state: self })),
+        ];
+        Checkpoint { seq: self.seq, files: files.map(|(name, bytes)| (name.to_owned(), bytes)).into() }
+    }
+
+    /// The state that a checkpoint stands for; none if any part is missing or not of this version.
+    #[must_use]
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Option<Self> {
+        let file = |name: &str| checkpoint.files.get(name).map(Bytes::as_ref);
+        let version: Metadata<Value> = serde_json::from_slice(file("metadata.json")?).ok()?;
+        if version.format != CHECKPOINT_VERSION {
+            return None;
+        }
+        let mut state: Self = serde_json::from_value(version.state).ok()?;
+        let Messages { messages } =
+            serde_json::from_slice::<Messages<Pages<_>>>(file("messages.json")?).ok()?;
+        let Tools { calls } = serde_json::from_slice::<Tools<Pages<_>>>(file("tools.json")?).ok()?;
+        state.transcript = messages;
+        state.records = calls;
+        state.todos = serde_json::from_slice(file("todos.json")?).ok()?;
+        (state.seq == checkpoint.seq).then_some(state)
+    }
+}
+
+fn json(document: &impl Serialize) -> Bytes {
+    serde_json::to_vec(document).expect("state documents have string keys only").into()
+}

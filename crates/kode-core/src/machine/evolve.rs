@@ -1,0 +1,346 @@
+//! Entries become state: a flat table, total and without policy, the only function bound to old journals.
+//!
+//! A fact that does not fit the state (it cannot come from this machine) changes only the bookkeeping.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::call::{Audit, CallState};
+use crate::event::AgentState;
+use crate::fact::{Entry, Fact, IdempotencyKey, NewCall, Shift};
+use crate::id::{CallId, Epoch, MessageId, Millis};
+use crate::message::{Block, Message, Role};
+use crate::todo::TodoList;
+
+use super::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, State, Turn};
+
+/// How long an idempotency key is remembered.
+const KEY_RETENTION: Millis = 24 * 60 * 60 * 1_000;
+
+impl State {
+    /// Folds one entry in.
+    pub fn evolve(&mut self, entry: &Entry) {
+        self.apply(entry);
+        self.seq = entry.seq;
+        self.epoch = entry.epoch;
+        self.updated_at = entry.at;
+        if entry.events > 0 {
+            self.cursor = entry.last_cursor();
+        }
+    }
+
+    fn apply(&mut self, entry: &Entry) {
+        let at = entry.at;
+        match &entry.fact {
+            Fact::Opened { .. } => self.count_idle(at),
+            Fact::Created { template, metadata } => {
+                self.template = Some(template.clone());
+                self.metadata = metadata.clone();
+                self.created_at = at;
+            }
+            Fact::MessageQueued { id, content, mode, metadata, key } => {
+                self.remember(key.as_ref(), id, at);
+                let (id, content, metadata) = (id.clone(), content.clone(), metadata.clone());
+                self.queue.push_back(Arc::new(Queued { id, content, mode: *mode, metadata, at }));
+            }
+            Fact::TurnStarted { turn, messages, shift } => self.turn_started(entry, *turn, messages, *shift),
+            Fact::Steered { messages } => {
+                self.take_queued(entry, messages);
+                self.with_turn(|turn| turn.messages.extend_from_slice(messages));
+            }
+            Fact::ModelStarted { step, attempt, shift } => self.model_started(entry, *step, *attempt, *shift),
+            Fact::ModelChunk { parts, .. } => {
+                if let Some(call) = self.model_call_mut() {
+                    parts.iter().for_each(|part| call.partial.take(part));
+                }
+            }
+            Fact::ModelAnswered { step, content, calls, finish, usage, shift, .. } => {
+                self.usage += *usage;
+                self.say(entry, *step, content, calls, false);
+                let step_started_at = self.model_call_mut().map_or(at, |c| c.step_started_at);
+                self.enter_phase(if calls.is_empty() {
+                    Phase::Answered { step_started_at, finish: *finish }
+                } else {
+                    Phase::Tools(Round {
+                        step: *step,
+                        step_started_at,
+                        calls: calls.iter().map(open_call).collect(),
+                    })
+                });
+                self.shift(*shift, at);
+            }
+            Fact::ModelFailed { failure, retry_at, .. } => {
+                let failed = self.model_call_mut().map(|c| c.after_failure());
+                self.enter_phase(match (failed, *retry_at) {
+                    (Some(call), Some(until)) => Phase::Backoff { call, until },
+                    (_, _) => Phase::Failed(failure.clone()),
+                });
+            }
+            Fact::ModelLost { .. } => {
+                if let Some(call) = self.model_call_mut().cloned() {
+                    self.enter_phase(Phase::Backoff { call, until: at });
+                }
+            }
+            Fact::ModelStopped { step, content, .. } => {
+                self.say(entry, *step, content, &[], true);
+                self.enter_phase(Phase::BeforeModel);
+            }
+            Fact::HookAnswered { call, verdict } => {
+                self.with_call(call, |c| c.verdict = Some(verdict.clone()))
+            }
+            Fact::ApprovalsRequested { calls, shift } => {
+                for asked in calls {
+                    self.with_call(&asked.id, |c| c.call = asked.clone());
+                }
+                self.shift(Some(*shift), at);
+            }
+            Fact::Paused { shift } => self.shift(Some(*shift), at),
+            Fact::PermissionDecided { call, decision, by, note } => self.with_call(call, |c| {
+                if let Some(approval) = &mut c.call.approval {
+                    approval.decision = Some(*decision);
+                    approval.decided_by = Some(by.clone());
+                    approval.note.clone_from(note);
+                }
+                if *decision == crate::call::Decision::Allow {
+                    enter(c, CallState::Approved, at, Some(format!("by {by}")));
+                }
+            }),
+            Fact::ToolStarted { call, attempt, shift } => {
+                let epoch = entry.epoch;
+                self.with_call(call, |c| {
+                    c.attempt = *attempt;
+                    c.epoch = epoch;
+                    c.call.started_at = Some(at);
+                    enter(c, CallState::Executing, at, None);
+                });
+                self.shift(*shift, at);
+            }
+            Fact::ToolEmitted { .. } => {}
+            Fact::ToolEnded { call, content, .. } => {
+                self.with_call(&call.id, |c| {
+                    c.call = call.as_ref().clone();
+                    c.content = Some(content.clone());
+                });
+                self.records.push(Arc::new(call.as_ref().clone()));
+            }
+            Fact::StepEnded { shift, .. } => self.step_ended(entry, *shift),
+            Fact::TodosChanged { current, version, .. } => {
+                self.todos = Arc::new(TodoList { todos: current.clone(), version: *version });
+            }
+            Fact::StopRequested { stop } => self.with_turn(|turn| turn.stop = Some((stop.clone(), at))),
+            Fact::TurnEnded { shift, .. } => {
+                self.shift(*shift, at);
+                self.turn = None;
+                self.last_done = entry.last_cursor();
+            }
+        }
+    }
+
+    /// Time without a writer does not count against the turn.
+    fn count_idle(&mut self, at: Millis) {
+        let since = self.updated_at;
+        self.with_turn(|turn| {
+            if turn.paused_since.is_none() {
+                turn.idle_ms += at.saturating_sub(since);
+            }
+        });
+    }
+
+    fn remember(&mut self, key: Option<&IdempotencyKey>, message: &MessageId, at: Millis) {
+        let Some(IdempotencyKey { key, digest }) = key else { return };
+        self.keys.retain(|_, known| known.at + KEY_RETENTION > at);
+        let (digest, message, cursor) = (digest.clone(), message.clone(), self.cursor);
+        self.keys.insert(key.clone(), KeyRecord { digest, message, cursor, at });
+    }
+
+    fn turn_started(&mut self, entry: &Entry, number: u32, messages: &[MessageId], shift: Shift) {
+        self.turns = number;
+        self.turn = Some(Turn {
+            messages: messages.to_vec(),
+            began: self.cursor,
+            from_message: self.transcript.len(),
+            started_at: entry.at,
+            idle_ms: 0,
+            paused_since: None,
+            steps: 0,
+            stop: None,
+            phase: Phase::BeforeModel,
+        });
+        self.take_queued(entry, messages);
+        self.shift(Some(shift), entry.at);
+    }
+
+    fn take_queued(&mut self, entry: &Entry, messages: &[MessageId]) {
+        let (taken, left): (VecDeque<Arc<Queued>>, _) =
+            self.queue.drain(..).partition(|m| messages.contains(&m.id));
+        self.queue = left;
+        for queued in taken {
+            self.transcript.push(Arc::new(Message {
+                id: queued.id.clone(),
+                role: Role::User,
+                content: queued.content.clone(),
+                created_at: queued.at,
+                seq: entry.seq,
+                interrupted: false,
+                metadata: queued.metadata.clone(),
+            }));
+        }
+    }
+
+    fn model_started(&mut self, entry: &Entry, step: u32, attempt: u32, shift: Shift) {
+        let again = self.turn.as_ref().and_then(|turn| match &turn.phase {
+            Phase::Backoff { call, .. } => Some((call.failures, call.step_started_at)),
+            Phase::BeforeModel
+            | Phase::Model(_)
+            | Phase::Failed(_)
+            | Phase::Tools(_)
+            | Phase::Answered { .. }
+            | Phase::Closing(_) => None,
+        });
+        let (failures, step_started_at) = again.unwrap_or((0, entry.at));
+        if again.is_none() {
+            self.steps = step;
+            self.with_turn(|turn| turn.steps += 1);
+        }
+        let partial = Partial::default();
+        self.enter_phase(Phase::Model(ModelCall {
+            step,
+            attempt,
+            failures,
+            epoch: entry.epoch,
+            step_started_at,
+            partial,
+        }));
+        self.shift(Some(shift), entry.at);
+    }
+
+    /// Puts what the model said into the history; an answer with nothing to send back leaves no message.
+    fn say(&mut self, entry: &Entry, step: u32, content: &[Block], calls: &[NewCall], interrupted: bool) {
+        let call = |new: &NewCall| Block::ToolUse {
+            id: new.call.id.clone(),
+            name: new.call.name.clone(),
+            input: new.input.clone(),
+        };
+        let content: Vec<Block> = content.iter().cloned().chain(calls.iter().map(call)).collect();
+        if content.iter().all(|block| matches!(block, Block::Thinking { .. })) {
+            return;
+        }
+        self.push_message(entry, format!("answer_{step}"), Role::Assistant, content, interrupted);
+    }
+
+    fn push_message(
+        &mut self,
+        entry: &Entry,
+        id: String,
+        role: Role,
+        content: Vec<Block>,
+        interrupted: bool,
+    ) {
+        self.transcript.push(Arc::new(Message {
+            id: MessageId::new(id),
+            role,
+            content,
+            created_at: entry.at,
+            seq: entry.seq,
+            interrupted,
+            metadata: serde_json::Map::new(),
+        }));
+    }
+
+    /// After a round the results join the history, in the calls' order; after an answer the turn closes.
+    fn step_ended(&mut self, entry: &Entry, shift: Option<Shift>) {
+        let phase = self.turn.as_ref().map(|turn| turn.phase.clone());
+        match phase {
+            Some(Phase::Tools(round)) => {
+                let results = round.calls.iter().map(result_block).collect();
+                self.push_message(entry, format!("results_{}", round.step), Role::User, results, false);
+                self.enter_phase(Phase::BeforeModel);
+            }
+            Some(Phase::Answered { finish, .. }) => self.enter_phase(Phase::Closing(finish)),
+            Some(
+                Phase::BeforeModel
+                | Phase::Model(_)
+                | Phase::Backoff { .. }
+                | Phase::Failed(_)
+                | Phase::Closing(_),
+            )
+            | None => {}
+        }
+        self.shift(shift, entry.at);
+    }
+
+    fn shift(&mut self, shift: Option<Shift>, at: Millis) {
+        let Some(Shift { to, .. }) = shift else { return };
+        self.stage = to;
+        self.with_turn(|turn| match (to.0, turn.paused_since) {
+            (AgentState::Paused, None) => turn.paused_since = Some(at),
+            (AgentState::Working | AgentState::Ready, Some(since)) => {
+                turn.idle_ms += at.saturating_sub(since);
+                turn.paused_since = None;
+            }
+            (AgentState::Paused, Some(_)) | (AgentState::Working | AgentState::Ready, None) => {}
+        });
+    }
+
+    fn enter_phase(&mut self, phase: Phase) {
+        self.with_turn(|turn| turn.phase = phase);
+    }
+
+    fn with_turn(&mut self, change: impl FnOnce(&mut Turn)) {
+        if let Some(turn) = &mut self.turn {
+            change(turn);
+        }
+    }
+
+    fn model_call_mut(&mut self) -> Option<&mut ModelCall> {
+        match &mut self.turn.as_mut()?.phase {
+            Phase::Model(call) => Some(call),
+            Phase::BeforeModel
+            | Phase::Backoff { .. }
+            | Phase::Failed(_)
+            | Phase::Tools(_)
+            | Phase::Answered { .. }
+            | Phase::Closing(_) => None,
+        }
+    }
+
+    fn with_call(&mut self, id: &CallId, change: impl FnOnce(&mut OpenCall)) {
+        let Some(Phase::Tools(round)) = self.turn.as_mut().map(|turn| &mut turn.phase) else { return };
+        if let Some(call) = round.calls.iter_mut().find(|c| &c.call.id == id) {
+            change(call);
+        }
+    }
+}
+
+impl ModelCall {
+    /// The same attempt, counted as failed and with nothing shown.
+    fn after_failure(&self) -> Self {
+        Self { failures: self.failures + 1, partial: Partial::default(), ..self.clone() }
+    }
+}
+
+fn enter(open: &mut OpenCall, state: CallState, at: Millis, note: Option<String>) {
+    open.call.state = state;
+    open.call.audit_trail.push(Audit { state, timestamp: at, note });
+}
+
+fn open_call(new: &NewCall) -> OpenCall {
+    OpenCall {
+        call: new.call.clone(),
+        input: Arc::new(new.input.clone()),
+        traits: new.traits,
+        problem: new.problem.clone(),
+        verdict: None,
+        attempt: 0,
+        epoch: Epoch::ZERO,
+        content: None,
+    }
+}
+
+fn result_block(open: &OpenCall) -> Block {
+    Block::ToolResult {
+        id: open.call.id.clone(),
+        content: open.content.clone().unwrap_or_default(),
+        is_error: open.call.is_error,
+    }
+}

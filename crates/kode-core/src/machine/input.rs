@@ -1,0 +1,193 @@
+//! What reaches an agent from outside, and why it may become no fact.
+
+use serde_json::{Map, Value};
+
+use crate::call::Decision;
+use crate::fact::{CallProblem, IdempotencyKey, SendMode};
+use crate::hook::Verdict;
+use crate::id::{CallId, Cursor, MessageId, TemplateId};
+use crate::message::{Block, Usage};
+use crate::model::{Finish, ModelError};
+use crate::todo::Todo;
+use crate::tool::{TodoRefused, ToolError, ToolTraits};
+
+use super::EffectKey;
+
+/// A piece of an answer as it came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delta {
+    /// Reasoning.
+    Thinking(String),
+    /// Text.
+    Text(String),
+}
+
+/// A call that the model asked for, looked up and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundCall {
+    /// The tool's name, as the model wrote it.
+    pub name: String,
+    /// The arguments; a JSON string with the raw text where they are no JSON object.
+    pub input: Value,
+    /// What the tool declares; absent where there is no such tool.
+    pub traits: Option<ToolTraits>,
+    /// Why it cannot run.
+    pub problem: Option<CallProblem>,
+}
+
+/// What reaches an agent from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A writer took the agent up.
+    Open,
+    /// The agent is to exist.
+    Create {
+        /// With this template.
+        template: TemplateId,
+        /// With this data of the creator's.
+        metadata: Map<String, Value>,
+    },
+    /// A message of the user's.
+    Message {
+        /// Its name, minted where it entered the system.
+        id: MessageId,
+        /// Its content.
+        content: Vec<Block>,
+        /// What it does to a run under way.
+        mode: SendMode,
+        /// The sender's own data.
+        metadata: Map<String, Value>,
+        /// The sender's name for the request.
+        key: Option<IdempotencyKey>,
+    },
+    /// The run under way is to stop.
+    Interrupt {
+        /// What the caller said.
+        note: Option<String>,
+        /// Who.
+        by: String,
+    },
+    /// A person decided on a call.
+    Decide {
+        /// Which.
+        call: CallId,
+        /// How.
+        decision: Decision,
+        /// Who.
+        by: String,
+        /// What they said.
+        note: Option<String>,
+    },
+    /// The todo list is to be this.
+    SetTodos {
+        /// The new list.
+        todos: Vec<Todo>,
+        /// The version that it was made from; not checked, if absent.
+        version: Option<u64>,
+    },
+    /// Pieces of an answer.
+    ModelDeltas {
+        /// Of which step.
+        step: u32,
+        /// Of which attempt.
+        attempt: u32,
+        /// In order.
+        deltas: Vec<Delta>,
+    },
+    /// The answer is whole.
+    ModelFinished {
+        /// Of which step.
+        step: u32,
+        /// Of which attempt.
+        attempt: u32,
+        /// The whole answer without the calls.
+        content: Vec<Block>,
+        /// The calls, in order.
+        calls: Vec<FoundCall>,
+        /// Why the model stopped.
+        finish: Finish,
+        /// What it cost.
+        usage: Usage,
+    },
+    /// The attempt failed.
+    ModelFailed {
+        /// Of which step.
+        step: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        error: ModelError,
+    },
+    /// The hooks gave their verdict.
+    HookAnswered {
+        /// On which call.
+        call: CallId,
+        /// What they said.
+        verdict: Verdict,
+    },
+    /// A tool came to its end.
+    ToolFinished {
+        /// For which call.
+        call: CallId,
+        /// Which start of it.
+        attempt: u32,
+        /// What it gave.
+        outcome: Result<Value, ToolError>,
+    },
+    /// A running tool has something to say.
+    ToolEmitted {
+        /// In which call.
+        call: CallId,
+        /// The tool's own type.
+        event_type: String,
+        /// The tool's own data.
+        data: Value,
+    },
+    /// An effect that was no longer wanted is gone from this process.
+    EffectGone(EffectKey),
+    /// Time has passed.
+    Tick,
+}
+
+/// Why an input became no fact.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The agent does not exist.
+    #[error("the agent does not exist")]
+    NoAgent,
+    /// The agent exists with another template.
+    #[error("the agent exists with the template {0}")]
+    Exists(TemplateId),
+    /// A run is under way, and the message asked to be refused then.
+    #[error("the agent is busy with a run; send with another mode, or wait for its done")]
+    Busy,
+    /// The same request was accepted before.
+    #[error("this request was accepted before as message {message}")]
+    Duplicate {
+        /// The message that it queued then.
+        message: MessageId,
+        /// The cursor that was answered then.
+        cursor: Cursor,
+    },
+    /// The idempotency key was used with another body.
+    #[error("this idempotency key was used with another body; use a new key for a new request")]
+    KeyReused,
+    /// A message has nothing in it.
+    #[error("a message needs at least one text that is not blank")]
+    EmptyMessage,
+    /// No such call waits for a decision.
+    #[error("no call {0} waits for a decision")]
+    NoApproval(CallId),
+    /// The call was decided before.
+    #[error("call {0} was decided before")]
+    Decided(CallId),
+    /// Nothing is under way that could be stopped.
+    #[error("the agent is idle")]
+    Idle,
+    /// The todo list was refused.
+    #[error(transparent)]
+    Todos(#[from] TodoRefused),
+    /// The input belongs to something that has ended.
+    #[error("too late: what this belongs to has ended")]
+    Stale,
+}

@@ -1,0 +1,118 @@
+//! The ways in which a call ends. Each gives the one result that the model reads.
+
+use serde_json::{Value, json};
+
+use crate::call::{Call, CallState};
+use crate::fact::{CallProblem, Fact, Stop};
+use crate::machine::{Cx, OpenCall};
+
+/// Most bytes of a result that the model reads; what is over is cut in the middle.
+const RESULT_MAX: usize = 64 * 1024;
+
+/// The tool, a hook or nobody (`ran` false) gave a value.
+pub(in crate::machine) fn completed(cx: &Cx<'_>, open: &OpenCall, value: Value) -> Fact {
+    let text = match &value {
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
+    };
+    let (content, cut) = cut_middle(text);
+    let mut call = ended(cx, open, CallState::Completed, None);
+    call.result = Some(if cut { Value::String(content.clone()) } else { value });
+    Fact::ToolEnded { ran: open.attempt > 0, call: Box::new(call), content, problem: None }
+}
+
+/// The call failed.
+pub(in crate::machine) fn failed(cx: &Cx<'_>, open: &OpenCall, problem: CallProblem) -> Fact {
+    closed(cx, open, CallState::Failed, problem)
+}
+
+/// A person, a hook or policy refused.
+pub(in crate::machine) fn denied(cx: &Cx<'_>, open: &OpenCall, why: String) -> Fact {
+    let hint = "do not call it again in this way; go on without it or ask the user";
+    closed(cx, open, CallState::Denied, problem("denied", why, hint))
+}
+
+/// The tool did not come back in time. It may still be at work, so its effects are not known.
+pub(in crate::machine) fn timed_out(cx: &Cx<'_>, open: &OpenCall) -> Fact {
+    let secs = cx.template.limits.tool_timeout_secs;
+    let why = format!(
+        "{} did not end within {secs} s and was stopped; it may have taken effect in part",
+        open.call.name
+    );
+    failed(
+        cx,
+        open,
+        problem("timeout", why, "check what was done before you call it again, or ask for less at once"),
+    )
+}
+
+/// The writer under which the tool ran is gone: nobody knows how it ended.
+pub(in crate::machine) fn unknown(cx: &Cx<'_>, open: &OpenCall) -> Fact {
+    let why = format!(
+        "the server stopped while {} was running; whether it took effect is unknown, and it was not run again",
+        open.call.name
+    );
+    closed(
+        cx,
+        open,
+        CallState::Sealed,
+        problem("unknown_outcome", why, "check what was done before you call it again"),
+    )
+}
+
+/// The run was stopped.
+pub(in crate::machine) fn stopped(cx: &Cx<'_>, open: &OpenCall, stop: &Stop) -> Fact {
+    let cause = match stop {
+        Stop::Interrupt { note: Some(note), .. } => format!("the run was interrupted ({note})"),
+        Stop::Interrupt { note: None, .. } => "the run was interrupted".to_owned(),
+        Stop::Limit { problem } => format!("the run was stopped: {}", problem.message),
+    };
+    let (code, effect) = if open.attempt > 0 {
+        ("interrupted", "it was running and may have taken effect in part")
+    } else {
+        ("not_started", "it was not run")
+    };
+    closed(
+        cx,
+        open,
+        CallState::Sealed,
+        problem(code, format!("{cause}; {effect}"), "check before you call it again"),
+    )
+}
+
+fn closed(cx: &Cx<'_>, open: &OpenCall, state: CallState, problem: CallProblem) -> Fact {
+    let mut call = ended(cx, open, state, Some(problem.code.clone()));
+    call.is_error = true;
+    call.error = Some(problem.message.clone());
+    let content = told(&problem);
+    Fact::ToolEnded { ran: open.attempt > 0, call: Box::new(call), content, problem: Some(problem) }
+}
+
+fn ended(cx: &Cx<'_>, open: &OpenCall, state: CallState, note: Option<String>) -> Call {
+    let mut call = open.call.clone().entering(state, cx.now, note);
+    call.completed_at = Some(cx.now);
+    call.duration_ms = call.started_at.map(|at| cx.now.saturating_sub(at));
+    call
+}
+
+/// A problem as the model reads it.
+fn told(problem: &CallProblem) -> String {
+    json!({ "ok": false, "code": problem.code, "error": problem.message, "hint": problem.hint }).to_string()
+}
+
+fn problem(code: &str, message: String, hint: &str) -> CallProblem {
+    CallProblem { code: code.into(), message, hint: Some(hint.into()) }
+}
+
+/// Keeps head and tail of what is too long, and says so between them.
+fn cut_middle(text: String) -> (String, bool) {
+    if text.len() <= RESULT_MAX {
+        return (text, false);
+    }
+    let head = text.floor_char_boundary(RESULT_MAX * 3 / 4);
+    let tail = text.ceil_char_boundary(text.len() - RESULT_MAX / 4);
+    let note = format!("\n… {} bytes were left out here …\n", tail - head);
+    ([&text[..head], &note, &text[tail..]].concat(), true)
+}

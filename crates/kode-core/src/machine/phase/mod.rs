@@ -1,0 +1,17 @@
+//! The arms of `advance` that grew rooms of their own: the model's attempts, the round of calls, and the
+//! ways in which a call ends.
+
+pub(super) mod ending;
+pub(super) mod model;
+pub(super) mod round;
+
+use crate::event::{AgentState, Breakpoint};
+use crate::fact::Shift;
+
+use super::State;
+
+/// The move to another state and breakpoint; none where the agent is there.
+pub(super) fn shift(state: &State, to: AgentState, at: Breakpoint) -> Option<Shift> {
+    let shift = Shift { from: state.stage, to: (to, at) };
+    (shift.from != shift.to).then_some(shift)
+}

@@ -1,0 +1,138 @@
+//! Entries become events, without state: a replay, another node and an old version tell the same.
+
+use serde_json::{Map, Value};
+
+use crate::call::{Call, CallState};
+use crate::event::{Bookmark, Envelope, ErrorPhase, Event, Severity};
+use crate::fact::{CallProblem, ChunkPart, Entry, Fact, ModelFailure, Shift};
+
+/// The events of one entry, with their cursors.
+///
+/// An entry never gives more than the number that it stores: what a later version would add is left out, so
+/// that cursors stay as they were told.
+#[must_use]
+pub fn project(entry: &Entry) -> Vec<Envelope> {
+    let bookmark = Bookmark { seq: entry.seq, timestamp: entry.at };
+    let told = events(&entry.fact).into_iter().take(entry.events as usize);
+    told.zip(0u32..).map(|(event, nth)| Envelope::new(entry.cursor.plus(nth), bookmark, event)).collect()
+}
+
+/// What a fact tells, in order.
+pub(super) fn events(fact: &Fact) -> Vec<Event> {
+    match fact {
+        Fact::Opened { resumed, strategy, sealed, .. } => {
+            let told = Event::AgentResumed { strategy: strategy.clone(), sealed: sealed.clone() };
+            resumed.then_some(told).into_iter().collect()
+        }
+        Fact::Created { template, .. } => vec![Event::AgentCreated { template_id: template.clone() }],
+        Fact::MessageQueued { .. }
+        | Fact::Steered { .. }
+        | Fact::HookAnswered { .. }
+        | Fact::StopRequested { .. } => Vec::new(),
+        Fact::TurnStarted { shift, .. } | Fact::ModelStarted { shift, .. } | Fact::Paused { shift } => {
+            moved(Some(shift))
+        }
+        Fact::ToolStarted { shift, .. } => moved(shift.as_ref()),
+        Fact::ModelChunk { step, parts, .. } => parts.iter().map(|part| piece(*step, part)).collect(),
+        Fact::ModelAnswered { step, calls, ends, usage, shift, .. } => ends
+            .iter()
+            .map(|end| piece(*step, end))
+            .chain([Event::TokenUsage { usage: *usage }])
+            .chain(moved(shift.as_ref()))
+            .chain(calls.iter().map(|new| Event::ToolStart { call: Box::new(new.call.clone()) }))
+            .collect(),
+        Fact::ModelFailed { step, attempt, failure, retry_at, reset } => {
+            let reset = reset.then(|| Event::TextReset { step: *step, reason: failure.code.clone() });
+            [model_error(failure, *attempt, retry_at.is_some())].into_iter().chain(reset).collect()
+        }
+        Fact::ModelLost { step, .. } => vec![Event::TextReset { step: *step, reason: "restart".into() }],
+        Fact::ModelStopped { step, ends, .. } => ends.iter().map(|end| piece(*step, end)).collect(),
+        Fact::ApprovalsRequested { calls, shift } => {
+            moved(Some(shift)).into_iter().chain(calls.iter().map(permission_required)).collect()
+        }
+        Fact::PermissionDecided { call, decision, by, note } => vec![Event::PermissionDecided {
+            call_id: call.clone(),
+            decision: *decision,
+            decided_by: by.clone(),
+            note: note.clone(),
+        }],
+        Fact::ToolEmitted { call, tool, event_type, data } => vec![Event::ToolCustomEvent {
+            call_id: call.clone(),
+            tool: tool.clone(),
+            event_type: event_type.clone(),
+            data: data.clone(),
+        }],
+        Fact::ToolEnded { call, ran, problem, .. } => tool_ended(call, *ran, problem.as_ref()),
+        Fact::StepEnded { step, duration_ms, shift } => {
+            let complete = Event::StepComplete { step: *step, duration_ms: *duration_ms };
+            moved(shift.as_ref()).into_iter().chain([complete]).collect()
+        }
+        Fact::TodosChanged { previous, current, .. } => {
+            vec![Event::TodoChanged { previous: previous.clone(), current: current.clone() }]
+        }
+        Fact::TurnEnded { step, messages, reason, error, shift } => {
+            let done = Event::Done {
+                step: *step,
+                message_ids: messages.clone(),
+                reason: *reason,
+                error: error.clone(),
+                at_rest: shift.is_some(),
+            };
+            moved(shift.as_ref()).into_iter().chain([done]).collect()
+        }
+    }
+}
+
+fn moved(shift: Option<&Shift>) -> Vec<Event> {
+    let Some(Shift { from, to }) = shift else { return Vec::new() };
+    let state = (from.0 != to.0).then_some(Event::StateChanged { old: from.0, new: to.0, state: to.0 });
+    let breakpoint = (from.1 != to.1).then_some(Event::BreakpointChanged { previous: from.1, current: to.1 });
+    state.into_iter().chain(breakpoint).collect()
+}
+
+fn piece(step: u32, part: &ChunkPart) -> Event {
+    match part {
+        ChunkPart::ThinkStart => Event::ThinkChunkStart { step },
+        ChunkPart::Think(delta) => Event::ThinkChunk { step, delta: delta.clone() },
+        ChunkPart::ThinkEnd => Event::ThinkChunkEnd { step },
+        ChunkPart::TextStart => Event::TextChunkStart { step },
+        ChunkPart::Text(delta) => Event::TextChunk { step, delta: delta.clone() },
+        ChunkPart::TextEnd(text) => Event::TextChunkEnd { step, text: text.clone() },
+    }
+}
+
+fn model_error(failure: &ModelFailure, attempt: u32, retried: bool) -> Event {
+    let code =
+        failure.provider_code.as_ref().map(|code| ("providerCode".to_owned(), Value::from(code.as_str())));
+    Event::Error {
+        severity: if retried { Severity::Warn } else { Severity::Error },
+        phase: ErrorPhase::Model,
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        detail: [("attempt".to_owned(), Value::from(attempt))].into_iter().chain(code).collect(),
+    }
+}
+
+fn permission_required(call: &Call) -> Event {
+    let reason = call.approval.as_ref().map(|a| a.reason.clone()).unwrap_or_default();
+    Event::PermissionRequired { call: Box::new(call.clone()), reason }
+}
+
+/// An error before what ran, and the end last.
+fn tool_ended(call: &Call, ran: bool, problem: Option<&CallProblem>) -> Vec<Event> {
+    let failed = problem.filter(|_| call.state == CallState::Failed);
+    let boxed = || Box::new(call.clone());
+    let told = failed.map(|p| Event::ToolError { call: boxed(), error: p.message.clone() });
+    let monitored = failed.map(|p| Event::Error {
+        severity: Severity::Warn,
+        phase: ErrorPhase::Tool,
+        code: p.code.clone(),
+        message: p.message.clone(),
+        detail: Map::from_iter([
+            ("callId".to_owned(), Value::from(call.id.as_str())),
+            ("tool".to_owned(), Value::from(call.name.as_str())),
+        ]),
+    });
+    let executed = ran.then(|| Event::ToolExecuted { call: boxed() });
+    told.into_iter().chain(monitored).chain(executed).chain([Event::ToolEnd { call: boxed() }]).collect()
+}

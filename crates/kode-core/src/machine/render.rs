@@ -1,0 +1,32 @@
+//! State and template become the prompt: what the model would see now.
+
+use std::sync::Arc;
+
+use crate::message::Message;
+use crate::template::Template;
+
+use super::State;
+
+/// The part of a model request that follows from state and template. Messages are shared with the state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// The system prompt.
+    pub system: String,
+    /// The history, oldest first: every call has its one result.
+    pub messages: Vec<Arc<Message>>,
+    /// Where in `messages` the turn under way begins.
+    pub turn_start: usize,
+    /// Most tokens of the answer.
+    pub max_tokens: u32,
+}
+
+/// Renders the prompt. Right while the model is wanted, when no call is open.
+#[must_use]
+pub fn render(state: &State, template: &Template) -> Prompt {
+    Prompt {
+        system: template.system_prompt.clone(),
+        messages: state.transcript.iter().cloned().collect(),
+        turn_start: state.turn.as_ref().map_or(state.transcript.len(), |turn| turn.from_message),
+        max_tokens: template.limits.max_tokens,
+    }
+}

@@ -1,0 +1,311 @@
+//! What an agent knows of itself: the fold of its facts.
+//!
+//! Plain data. The rules that read it are in `accept`, `advance` and `wanted`; the one that writes it is
+//! `evolve`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::call::{Call, CallState};
+use crate::event::{AgentState, Breakpoint};
+use crate::fact::{CallProblem, ChunkPart, ModelFailure, SendMode, Stop};
+use crate::hook::Verdict;
+use crate::id::{CallId, Cursor, Epoch, MessageId, Millis, Seq, TemplateId};
+use crate::message::{Block, Message, Usage};
+use crate::model::Finish;
+use crate::todo::TodoList;
+use crate::tool::ToolTraits;
+
+use super::Pages;
+
+/// The state of one agent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// The last entry folded.
+    pub seq: Seq,
+    /// The last writer's term.
+    pub epoch: Epoch,
+    /// The last cursor used.
+    pub cursor: Cursor,
+    /// The agent's template; none before the agent exists.
+    pub template: Option<TemplateId>,
+    /// The creator's own data.
+    pub metadata: Map<String, Value>,
+    /// When it was created.
+    pub created_at: Millis,
+    /// When the last entry was made.
+    pub updated_at: Millis,
+    /// What was told last of state and breakpoint.
+    pub stage: (AgentState, Breakpoint),
+    /// The history, kept in `messages.json`.
+    #[serde(skip)]
+    pub transcript: Pages<Message>,
+    /// The records of ended calls, kept in `tools.json`.
+    #[serde(skip)]
+    pub records: Pages<Call>,
+    /// The todo list, kept in `todos.json`.
+    #[serde(skip)]
+    pub todos: Arc<TodoList>,
+    /// Accepted messages that no turn has taken.
+    pub queue: VecDeque<Arc<Queued>>,
+    /// The turn under way.
+    pub turn: Option<Turn>,
+    /// How many turns began.
+    pub turns: u32,
+    /// How many steps began.
+    pub steps: u32,
+    /// What all model calls cost.
+    pub usage: Usage,
+    /// Requests that clients may repeat.
+    pub keys: BTreeMap<String, KeyRecord>,
+    /// The cursor of the last `done`.
+    pub last_done: Cursor,
+}
+
+/// An accepted message that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Its name.
+    pub id: MessageId,
+    /// Its content.
+    pub content: Vec<Block>,
+    /// What it does to a run under way.
+    pub mode: SendMode,
+    /// The sender's own data.
+    pub metadata: Map<String, Value>,
+    /// When it was accepted.
+    pub at: Millis,
+}
+
+/// What was answered to a request with an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Of the body that came first.
+    pub digest: String,
+    /// The message that it queued.
+    pub message: MessageId,
+    /// The cursor that was answered.
+    pub cursor: Cursor,
+    /// When.
+    pub at: Millis,
+}
+
+/// A turn under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The messages that it answers.
+    pub messages: Vec<MessageId>,
+    /// The cursor before its first event.
+    pub began: Cursor,
+    /// Where in the history it begins.
+    pub from_message: usize,
+    /// When it began.
+    pub started_at: Millis,
+    /// Milliseconds that do not count: paused, or without a writer.
+    pub idle_ms: u64,
+    /// Since when only approvals are waited for.
+    pub paused_since: Option<Millis>,
+    /// How many steps began in it.
+    pub steps: u32,
+    /// That it is being stopped, and since when.
+    pub stop: Option<(Stop, Millis)>,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+/// How far a turn is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Every call has its result: the model is next, unless the turn ends here.
+    BeforeModel,
+    /// The model answers.
+    Model(ModelCall),
+    /// An attempt failed; the next one waits.
+    Backoff {
+        /// The attempt that failed.
+        call: ModelCall,
+        /// Until when.
+        until: Millis,
+    },
+    /// The last attempt failed.
+    Failed(ModelFailure),
+    /// Calls are open.
+    Tools(Round),
+    /// The model answered without calls.
+    Answered {
+        /// When the step began.
+        step_started_at: Millis,
+        /// Why the model stopped.
+        finish: Finish,
+    },
+    /// The step of that answer was told.
+    Closing(Finish),
+}
+
+/// One attempt at the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCall {
+    /// Which step.
+    pub step: u32,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// How many attempts failed before.
+    pub failures: u32,
+    /// The writer under which it began.
+    pub epoch: Epoch,
+    /// When the step began.
+    pub step_started_at: Millis,
+    /// What was shown of it.
+    pub partial: Partial,
+}
+
+/// What an attempt has shown so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Partial {
+    /// The blocks, the last one possibly open.
+    pub blocks: Vec<Shown>,
+    /// Whether the last block is open.
+    pub open: bool,
+}
+
+/// One shown block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shown {
+    /// Reasoning.
+    Thinking(String),
+    /// Text.
+    Text(String),
+}
+
+impl Partial {
+    /// Takes one piece in.
+    pub fn take(&mut self, part: &ChunkPart) {
+        match part {
+            ChunkPart::ThinkStart => self.blocks.push(Shown::Thinking(String::new())),
+            ChunkPart::TextStart => self.blocks.push(Shown::Text(String::new())),
+            ChunkPart::Think(delta) | ChunkPart::Text(delta) => match self.blocks.last_mut() {
+                Some(Shown::Thinking(text) | Shown::Text(text)) => text.push_str(delta),
+                None => {}
+            },
+            ChunkPart::ThinkEnd | ChunkPart::TextEnd(_) => {}
+        }
+        self.open = !matches!(part, ChunkPart::ThinkEnd | ChunkPart::TextEnd(_));
+    }
+
+    /// The end of the open block, if there is one.
+    #[must_use]
+    pub fn end(&self) -> Option<ChunkPart> {
+        match self.blocks.last().filter(|_| self.open)? {
+            Shown::Thinking(_) => Some(ChunkPart::ThinkEnd),
+            Shown::Text(text) => Some(ChunkPart::TextEnd(text.clone())),
+        }
+    }
+
+    /// What was shown, as content.
+    #[must_use]
+    pub fn content(&self) -> Vec<Block> {
+        let block = |shown: &Shown| match shown {
+            Shown::Thinking(text) => Block::Thinking { text: text.clone() },
+            Shown::Text(text) => Block::Text { text: text.clone() },
+        };
+        self.blocks.iter().map(block).collect()
+    }
+}
+
+/// The calls of one answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Which step.
+    pub step: u32,
+    /// When the step began.
+    pub step_started_at: Millis,
+    /// In the model's order.
+    pub calls: Vec<OpenCall>,
+}
+
+/// One call of a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenCall {
+    /// The record as told.
+    pub call: Call,
+    /// The whole input.
+    pub input: Arc<Value>,
+    /// What the tool declares.
+    pub traits: Option<ToolTraits>,
+    /// Why it cannot run.
+    pub problem: Option<CallProblem>,
+    /// What the hooks said.
+    pub verdict: Option<Verdict>,
+    /// How often it was started.
+    pub attempt: u32,
+    /// The writer under which it was started last.
+    pub epoch: Epoch,
+    /// What the model reads, once it has ended.
+    pub content: Option<String>,
+}
+
+impl OpenCall {
+    /// Whether it has its result.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// Whether it is running.
+    #[must_use]
+    pub fn running(&self) -> bool {
+        !self.ended() && self.call.state == CallState::Executing
+    }
+
+    /// Whether a person was asked and has not answered.
+    #[must_use]
+    pub fn undecided(&self) -> bool {
+        !self.ended() && self.call.approval.as_ref().is_some_and(|a| a.decision.is_none())
+    }
+}
+
+impl State {
+    /// The open calls, if there are any.
+    #[must_use]
+    pub fn round(&self) -> Option<&Round> {
+        match &self.turn.as_ref()?.phase {
+            Phase::Tools(round) => Some(round),
+            Phase::BeforeModel
+            | Phase::Model(_)
+            | Phase::Backoff { .. }
+            | Phase::Failed(_)
+            | Phase::Answered { .. }
+            | Phase::Closing(_) => None,
+        }
+    }
+
+    /// An open call by its name.
+    #[must_use]
+    pub fn open_call(&self, id: &CallId) -> Option<&OpenCall> {
+        self.round()?.calls.iter().find(|c| &c.call.id == id && !c.ended())
+    }
+
+    /// The attempt at the model that is under way.
+    #[must_use]
+    pub fn model_call(&self) -> Option<&ModelCall> {
+        match &self.turn.as_ref()?.phase {
+            Phase::Model(call) => Some(call),
+            Phase::BeforeModel
+            | Phase::Backoff { .. }
+            | Phase::Failed(_)
+            | Phase::Tools(_)
+            | Phase::Answered { .. }
+            | Phase::Closing(_) => None,
+        }
+    }
+
+    /// Whether nothing is under way and nothing waits.
+    #[must_use]
+    pub fn at_rest(&self) -> bool {
+        self.turn.is_none() && self.queue.is_empty()
+    }
+}

@@ -1,0 +1,104 @@
+//! What readers see of an agent: a snapshot that is swapped after each append, cheap to make and to share.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::call::Call;
+use crate::event::{AgentState, Breakpoint};
+use crate::id::{CallId, Cursor, Millis, Seq, TemplateId};
+use crate::message::{Message, Usage};
+use crate::todo::TodoList;
+
+use super::{OpenCall, Pages, State};
+
+/// A call that waits for a person.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PendingApproval {
+    /// The record as told.
+    pub call: Call,
+    /// The whole input.
+    pub input: Arc<Value>,
+}
+
+/// A snapshot of one agent, as of `seq`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// Its template.
+    pub template: Option<TemplateId>,
+    /// The creator's own data.
+    pub metadata: Map<String, Value>,
+    /// When it was created.
+    pub created_at: Millis,
+    /// When the last entry was made.
+    pub updated_at: Millis,
+    /// Whether it works.
+    pub state: AgentState,
+    /// Where in a turn it is.
+    pub breakpoint: Breakpoint,
+    /// The last entry.
+    pub seq: Seq,
+    /// The last cursor used.
+    pub cursor: Cursor,
+    /// The cursor before the turn under way.
+    pub turn_began: Option<Cursor>,
+    /// The cursor of the last `done`.
+    pub last_done: Cursor,
+    /// Whether nothing is under way and nothing waits.
+    pub at_rest: bool,
+    /// How many steps began.
+    pub steps: u32,
+    /// How many messages wait.
+    pub queued: usize,
+    /// The index of the last message after which every call has its result: a safe fork point; -1 if there
+    /// is none.
+    pub last_safe_point: i64,
+    /// The history.
+    pub transcript: Pages<Message>,
+    /// The todo list.
+    pub todos: Arc<TodoList>,
+    /// What all model calls cost.
+    pub usage: Usage,
+    /// The calls that wait for a person.
+    pub approvals: Vec<PendingApproval>,
+}
+
+impl View {
+    /// The snapshot of a state.
+    #[must_use]
+    pub fn of(state: &State) -> Self {
+        let pending =
+            |open: &OpenCall| PendingApproval { call: open.call.clone(), input: open.input.clone() };
+        let round = state.round();
+        let safe = state.transcript.len() - usize::from(round.is_some() && !state.transcript.is_empty());
+        Self {
+            template: state.template.clone(),
+            metadata: state.metadata.clone(),
+            created_at: state.created_at,
+            updated_at: state.updated_at,
+            state: state.stage.0,
+            breakpoint: state.stage.1,
+            seq: state.seq,
+            cursor: state.cursor,
+            turn_began: state.turn.as_ref().map(|turn| turn.began),
+            last_done: state.last_done,
+            at_rest: state.at_rest(),
+            steps: state.steps,
+            queued: state.queue.len(),
+            last_safe_point: i64::try_from(safe).unwrap_or(i64::MAX) - 1,
+            transcript: state.transcript.clone(),
+            todos: state.todos.clone(),
+            usage: state.usage,
+            approvals: round
+                .map(|r| r.calls.iter().filter(|c| c.undecided()).map(pending).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether a call waits for a person.
+    #[must_use]
+    pub fn awaits(&self, call: &CallId) -> bool {
+        self.approvals.iter().any(|a| &a.call.id == call)
+    }
+}

@@ -1,0 +1,88 @@
+//! Which effects should be in flight now. Level-triggered: the driver starts what is missing and drops what
+//! is not here, whatever happened in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::id::CallId;
+
+use super::phase::round;
+use super::{Cx, Phase, State};
+
+/// The name of an effect. A name never comes again, so a started effect is not started twice.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EffectKey {
+    /// One attempt at the model.
+    Model {
+        /// Of which step.
+        step: u32,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// The hooks on one call.
+    Hooks {
+        /// Which call.
+        call: CallId,
+    },
+    /// One start of a tool.
+    Tool {
+        /// For which call.
+        call: CallId,
+        /// Which start.
+        attempt: u32,
+    },
+}
+
+/// What an effect needs beside its name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask the model with the prompt of now.
+    Model,
+    /// Ask the hooks.
+    Hooks {
+        /// The tool's name.
+        tool: String,
+        /// The whole input.
+        input: Arc<Value>,
+    },
+    /// Run a tool.
+    Tool {
+        /// Its name.
+        tool: String,
+        /// The whole input.
+        input: Arc<Value>,
+    },
+}
+
+impl State {
+    /// The effects that should be in flight. Those of an older writer are not: `advance` settles them first.
+    #[must_use]
+    pub fn wanted(&self, cx: &Cx<'_>) -> BTreeMap<EffectKey, Effect> {
+        let Some(turn) = self.turn.as_ref().filter(|turn| turn.stop.is_none()) else {
+            return BTreeMap::new();
+        };
+        match &turn.phase {
+            Phase::Model(call) if call.epoch == self.epoch => {
+                [(EffectKey::Model { step: call.step, attempt: call.attempt }, Effect::Model)].into()
+            }
+            Phase::Tools(open) => open.calls.iter().filter_map(|call| self.wanted_for(cx, call)).collect(),
+            Phase::Model(_)
+            | Phase::BeforeModel
+            | Phase::Backoff { .. }
+            | Phase::Failed(_)
+            | Phase::Answered { .. }
+            | Phase::Closing(_) => BTreeMap::new(),
+        }
+    }
+
+    fn wanted_for(&self, cx: &Cx<'_>, open: &super::OpenCall) -> Option<(EffectKey, Effect)> {
+        let (tool, input) = (open.call.name.clone(), open.input.clone());
+        let call = open.call.id.clone();
+        if open.running() && open.epoch == self.epoch {
+            return Some((EffectKey::Tool { call, attempt: open.attempt }, Effect::Tool { tool, input }));
+        }
+        round::wants_hooks(cx, open).then_some((EffectKey::Hooks { call }, Effect::Hooks { tool, input }))
+    }
+}
