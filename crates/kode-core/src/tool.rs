@@ -67,7 +67,7 @@ pub trait ToolHost: Send + Sync {
 
     /// Tells the monitor channel something (`tool_custom_event`); durable when it returns. Dropped in
     /// silence when the call is no longer running.
-    async fn emit(&self, event_type: &str, data: Value);
+    async fn emit(&self, call: &CallId, event_type: &str, data: Value);
 }
 
 /// Why a todo list was not replaced.
@@ -118,6 +118,13 @@ pub struct ToolCx {
     pub host: Arc<dyn ToolHost>,
     /// Set when the call is no longer wanted.
     pub cancel: Cancel,
+}
+
+impl ToolCx {
+    /// Tells the monitor channel something; see [`ToolHost::emit`].
+    pub async fn emit(&self, event_type: &str, data: Value) {
+        self.host.emit(&self.call, event_type, data).await;
+    }
 }
 
 /// A tool, as registries hold it.

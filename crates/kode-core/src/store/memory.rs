@@ -1,1 +1,223 @@
 //! The store in memory: what every other store must do, in the fewest words.
+//!
+//! This is the executable specification of the ports: where a backend and this file differ, the backend is
+//! wrong. It keeps nothing beyond the process, and it never waits.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use super::{
+    After, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease, Leases, StoreError,
+    StoreResult,
+};
+use crate::fact::Entry;
+use crate::id::{AgentId, Epoch, Millis, Seq};
+
+/// A store in memory. Clones share what is in it, so a clone is the same store opened again.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    agents: Arc<Mutex<BTreeMap<AgentId, Record>>>,
+}
+
+/// All that is known of one name. One without entries is no agent: a name that was leased, or a tombstone.
+#[derive(Debug, Default)]
+struct Record {
+    entries: Vec<Entry>,
+    checkpoint: Option<Checkpoint>,
+    /// The highest epoch ever granted. It outlives the agent.
+    granted: Epoch,
+    lease: Option<Held>,
+    unfinished: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    epoch: Epoch,
+    holder: String,
+    expires: Millis,
+}
+
+impl Record {
+    fn head(&self) -> Option<Head> {
+        let last = self.entries.last()?;
+        Some(Head { seq: last.seq, epoch: last.epoch, cursor: last.last_cursor() })
+    }
+
+    fn end(&self) -> Seq {
+        self.head().unwrap_or_default().seq
+    }
+
+    fn after(&self, after: After) -> &[Entry] {
+        let from = match after {
+            After::Seq(seq) => self.entries.partition_point(|e| e.seq <= seq),
+            After::Cursor(cursor) => self
+                .entries
+                .iter()
+                .position(|e| e.events > 0 && e.last_cursor() > cursor)
+                .unwrap_or(self.entries.len()),
+        };
+        &self.entries[from..]
+    }
+
+    /// The lease, if it is the one in force. With no other in force, a fenced lease is told its own epoch.
+    fn in_force(&mut self, lease: &Lease) -> StoreResult<&mut Held> {
+        let current = self.lease.as_ref().map_or(lease.epoch, |held| held.epoch);
+        let held = self.lease.as_mut().filter(|held| held.epoch == lease.epoch);
+        held.ok_or(StoreError::Fenced { epoch: lease.epoch, current })
+    }
+}
+
+/// A batch must go on from `end`, gapless, and be of the lease's own epoch.
+fn check(entries: &[Entry], lease: &Lease, expected: Seq, end: Seq) -> StoreResult<()> {
+    if expected != end {
+        return Err(StoreError::Conflict { expected, actual: end });
+    }
+    let mut actual = end;
+    for entry in entries {
+        if entry.seq != actual.next() {
+            return Err(StoreError::Conflict { expected: Seq(entry.seq.0.saturating_sub(1)), actual });
+        }
+        if entry.epoch != lease.epoch {
+            return Err(StoreError::Fenced { epoch: entry.epoch, current: lease.epoch });
+        }
+        actual = entry.seq;
+    }
+    Ok(())
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AgentId, Record>> {
+        self.agents.lock().expect("nothing panics while it holds this lock")
+    }
+
+    fn look<T>(&self, agent: &AgentId, at: impl FnOnce(&Record) -> T) -> Option<T> {
+        self.lock().get(agent).map(at)
+    }
+
+    fn change<T>(&self, agent: &AgentId, change: impl FnOnce(&mut Record) -> T) -> T {
+        change(self.lock().entry(agent.clone()).or_default())
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryStore {
+    async fn append(
+        &self,
+        lease: &Lease,
+        expected: Seq,
+        entries: &[Entry],
+        _grade: Durability,
+    ) -> StoreResult<()> {
+        self.change(&lease.agent, |record| {
+            record.in_force(lease)?;
+            check(entries, lease, expected, record.end())?;
+            record.entries.extend_from_slice(entries);
+            Ok(())
+        })
+    }
+
+    async fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {
+        let page = |record: &Record| record.after(after).iter().take(limit).cloned().collect();
+        Ok(self.look(agent, page).unwrap_or_default())
+    }
+
+    async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
+        Ok(self.look(agent, Record::head).flatten())
+    }
+}
+
+#[async_trait]
+impl Leases for MemoryStore {
+    async fn acquire(&self, agent: &AgentId, holder: &str, ttl: Millis, now: Millis) -> StoreResult<Lease> {
+        self.change(agent, |record| {
+            if let Some(held) =
+                record.lease.as_ref().filter(|held| held.holder != holder && held.expires > now)
+            {
+                return Err(StoreError::Held { until: held.expires, holder: held.holder.clone() });
+            }
+            let last = record.head().unwrap_or_default().epoch;
+            let epoch = Epoch::grant(record.granted, last, now);
+            let expires = now.saturating_add(ttl);
+            record.granted = epoch;
+            record.lease = Some(Held { epoch, holder: holder.to_owned(), expires });
+            record.unfinished = true;
+            Ok(Lease { agent: agent.clone(), epoch, expires })
+        })
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Millis, now: Millis) -> StoreResult<Lease> {
+        self.change(&lease.agent, |record| {
+            let held = record.in_force(lease)?;
+            held.expires = now.saturating_add(ttl);
+            Ok(Lease { expires: held.expires, ..lease.clone() })
+        })
+    }
+
+    async fn release(&self, lease: Lease, clean: bool) -> StoreResult<()> {
+        self.change(&lease.agent, |record| {
+            if record.in_force(&lease).is_ok() {
+                record.lease = None;
+                record.unfinished = !clean;
+            }
+        });
+        Ok(())
+    }
+
+    async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
+        let agents = self.lock();
+        Ok(agents.iter().filter(|(_, record)| record.unfinished).map(|(id, _)| id.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl Checkpoints for MemoryStore {
+    async fn save_checkpoint(&self, lease: &Lease, checkpoint: &Checkpoint) -> StoreResult<()> {
+        self.change(&lease.agent, |record| {
+            record.in_force(lease)?;
+            let actual = record.end();
+            if checkpoint.seq > actual || actual == Seq::ZERO {
+                return Err(StoreError::Conflict { expected: checkpoint.seq, actual });
+            }
+            record.checkpoint = Some(checkpoint.clone());
+            Ok(())
+        })
+    }
+
+    async fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>> {
+        Ok(self.look(agent, |record| record.checkpoint.clone()).flatten())
+    }
+}
+
+#[async_trait]
+impl Catalog for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&AgentId>, limit: usize) -> StoreResult<Vec<AgentId>> {
+        let agents = self.lock();
+        let there = agents.iter().filter(|(_, record)| !record.entries.is_empty()).map(|(id, _)| id);
+        let wanted = there.filter(|id| id.is_under(prefix) && after.is_none_or(|after| *id > after));
+        Ok(wanted.take(limit).cloned().collect())
+    }
+
+    async fn delete(&self, lease: Lease) -> StoreResult<()> {
+        self.change(&lease.agent, |record| {
+            record.in_force(&lease)?;
+            *record = Record { granted: record.granted, ..Record::default() };
+            Ok(())
+        })
+    }
+
+    async fn ready(&self) -> StoreResult<()> {
+        Ok(())
+    }
+}

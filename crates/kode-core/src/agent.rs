@@ -1,0 +1,376 @@
+//! The user's handle on one agent: send, subscribe, decide, interrupt, look.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt};
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::call::Decision;
+use crate::driver::{Letter, Receipt};
+use crate::event::{Channels, DoneReason, Envelope, Event, Problem};
+use crate::fact::{IdempotencyKey, SendMode};
+use crate::hub::{Feed, Subscription};
+use crate::id::{AgentId, CallId, Cursor, MessageId};
+use crate::machine::{Input, PendingApproval, Rejected, View};
+use crate::message::Block;
+use crate::sandbox::SandboxReport;
+use crate::store::{Store, StoreError};
+use crate::todo::{Todo, TodoList};
+use crate::tool::TodoRefused;
+
+/// Why something sent to an agent was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The machine refused it; nothing changed.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The store refused; it may or may not have been taken.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The agent is not live any more: put away, deleted or shut down. Resume it and try again.
+    #[error("the agent is no longer live; resume it and try again")]
+    Gone,
+}
+
+/// What a driver and the handles of its agent share.
+pub(crate) struct Cell {
+    pub(crate) id: AgentId,
+    pub(crate) feed: Arc<Feed>,
+    view: RwLock<Arc<View>>,
+}
+
+impl Cell {
+    pub(crate) fn new(id: AgentId, feed: Arc<Feed>, view: View) -> Self {
+        Self { id, feed, view: RwLock::new(Arc::new(view)) }
+    }
+
+    pub(crate) fn show(&self, view: View) {
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+    }
+
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A message to send.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outgoing {
+    /// Its content.
+    pub content: Vec<Block>,
+    /// What it does to a run under way.
+    pub mode: SendMode,
+    /// The sender's own data.
+    pub metadata: Map<String, Value>,
+    /// The sender's name for the request: a repeat gets the first answer.
+    pub key: Option<IdempotencyKey>,
+    /// The message's name, where the caller has minted it; else a fresh one.
+    pub id: Option<MessageId>,
+}
+
+impl From<&str> for Outgoing {
+    fn from(text: &str) -> Self {
+        Self { content: vec![Block::text(text)], ..Self::default() }
+    }
+}
+
+impl From<String> for Outgoing {
+    fn from(text: String) -> Self {
+        Self { content: vec![Block::text(text)], ..Self::default() }
+    }
+}
+
+/// A message that is in the journal, synced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Its name.
+    pub message: MessageId,
+    /// A subscription from here shows everything that it causes.
+    pub cursor: Cursor,
+}
+
+/// What came of an interrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupted {
+    /// The run under way is stopping; its `done` follows.
+    Stopping,
+    /// There was none.
+    Idle,
+}
+
+/// What a message came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// How it ended.
+    pub status: CompletionStatus,
+    /// The last answer's text; empty where there was none.
+    pub text: String,
+    /// The cursor reached.
+    pub cursor: Cursor,
+    /// What is waited for, when paused.
+    pub approvals: Vec<PendingApproval>,
+    /// Why, unless it completed.
+    pub error: Option<Problem>,
+}
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompletionStatus {
+    /// The turn ended so.
+    Done(DoneReason),
+    /// Only approvals are waited for; the turn goes on once they are given.
+    Paused,
+}
+
+/// A live agent. Clones are handles on the same one; it stays live while the runtime does, until it is put
+/// away or deleted.
+#[derive(Clone)]
+pub struct Agent {
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) mail: mpsc::Sender<Letter>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) ids: Arc<dyn crate::clock::Ids>,
+    pub(crate) report: SandboxReport,
+}
+
+impl Agent {
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &AgentId {
+        &self.cell.id
+    }
+
+    /// The state as of the last append. Cheap; the snapshot does not change.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.cell.view()
+    }
+
+    /// What is enforced around its tools.
+    #[must_use]
+    pub fn sandbox(&self) -> &SandboxReport {
+        &self.report
+    }
+
+    /// Whether nobody drives it any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.mail.is_closed()
+    }
+
+    /// Sends a message. When this returns, the message is in the journal, synced (G1). Not cancel safe: a
+    /// dropped call may have sent; use [`Outgoing::key`] to repeat one safely.
+    ///
+    /// # Errors
+    /// [`Rejected::Busy`], [`Rejected::KeyReused`], [`Rejected::EmptyMessage`]; the store's; [`SendError::Gone`].
+    pub async fn send(&self, message: impl Into<Outgoing>) -> Result<Sent, SendError> {
+        let Outgoing { content, mode, metadata, key, id } = message.into();
+        let id = id.unwrap_or_else(|| self.ids.message_id());
+        let input = Input::Message { id: id.clone(), content, mode, metadata, key };
+        match self.input(input).await {
+            Ok(receipt) => Ok(Sent { message: id, cursor: receipt.before }),
+            Err(SendError::Rejected(Rejected::Duplicate { message, cursor })) => Ok(Sent { message, cursor }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a message and waits for the `done` that names it, or until only approvals are waited for.
+    ///
+    /// # Errors
+    /// As [`Agent::send`]; the store's while reading.
+    pub async fn complete(&self, message: impl Into<Outgoing>) -> Result<Completion, SendError> {
+        let sent = self.send(message).await?;
+        let mut events = self.subscription(sent.cursor);
+        let mut text = String::new();
+        while let Some(envelope) = events.next().await? {
+            match &envelope.event {
+                Event::TextChunkEnd { text: block, .. } => text.clone_from(block),
+                Event::Done { message_ids, reason, error, .. } if message_ids.contains(&sent.message) => {
+                    let text = if *reason == DoneReason::Failed { String::new() } else { text };
+                    return Ok(Completion {
+                        status: CompletionStatus::Done(*reason),
+                        text,
+                        cursor: envelope.cursor,
+                        approvals: Vec::new(),
+                        error: error.clone(),
+                    });
+                }
+                Event::Done { .. } => text.clear(),
+                Event::PermissionRequired { .. } => {
+                    let approvals = self.view().approvals.clone();
+                    if !approvals.is_empty() {
+                        let (status, cursor) = (CompletionStatus::Paused, envelope.cursor);
+                        return Ok(Completion { status, text, cursor, approvals, error: None });
+                    }
+                }
+                _ => {}
+            }
+        }
+        Err(SendError::Gone)
+    }
+
+    /// All events after a cursor on some channels, then those to come. Ends when the agent is deleted.
+    pub fn subscribe(
+        &self,
+        channels: Channels,
+        after: Cursor,
+    ) -> impl Stream<Item = Arc<Envelope>> + Send + 'static {
+        envelopes(self.subscription(after), channels)
+    }
+
+    /// A reader from a cursor on, for those who need its errors.
+    #[must_use]
+    pub fn subscription(&self, after: Cursor) -> Subscription {
+        Subscription::new(self.cell.id.clone(), self.cell.feed.clone(), self.store.clone(), after)
+    }
+
+    /// Calls back for each event that `wanted` picks, from now on, in a task of its own that ends with the
+    /// agent.
+    pub fn on(
+        &self,
+        wanted: impl Fn(&Event) -> bool + Send + Sync + 'static,
+        mut callback: impl FnMut(&Envelope) + Send + 'static,
+    ) {
+        let mut events = self.subscription(self.view().cursor);
+        tokio::spawn(async move {
+            while let Ok(Some(envelope)) = events.next().await {
+                if wanted(&envelope.event) {
+                    callback(&envelope);
+                }
+            }
+        });
+    }
+
+    /// Decides on a call that waits for a person. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`Rejected::NoApproval`], [`Rejected::Decided`]; the store's; [`SendError::Gone`].
+    pub async fn decide(
+        &self,
+        call: &CallId,
+        decision: Decision,
+        by: &str,
+        note: Option<String>,
+    ) -> Result<(), SendError> {
+        let input = Input::Decide { call: call.clone(), decision, by: by.to_owned(), note };
+        self.input(input).await.map(drop)
+    }
+
+    /// Stops the run under way, if there is one.
+    ///
+    /// # Errors
+    /// The store's; [`SendError::Gone`].
+    pub async fn interrupt(&self, by: &str, note: Option<String>) -> Result<Interrupted, SendError> {
+        match self.input(Input::Interrupt { note, by: by.to_owned() }).await {
+            Ok(_) => Ok(Interrupted::Stopping),
+            Err(SendError::Rejected(Rejected::Idle)) => Ok(Interrupted::Idle),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The todo list.
+    #[must_use]
+    pub fn todos(&self) -> Arc<TodoList> {
+        self.view().todos.clone()
+    }
+
+    /// Replaces the todo list, if `version` (when given) is the current one.
+    ///
+    /// # Errors
+    /// [`TodoRefused`] within [`Rejected::Todos`]; the store's; [`SendError::Gone`].
+    pub async fn set_todos(
+        &self,
+        todos: Vec<Todo>,
+        version: Option<u64>,
+    ) -> Result<Arc<TodoList>, SendError> {
+        self.input(Input::SetTodos { todos, version }).await?;
+        Ok(self.todos())
+    }
+
+    /// Asks the driver to let go of the agent: if it is at rest, or in any case with `force`, when what is
+    /// under way goes on at the next resume. Whether it does.
+    pub async fn put_away(&self, force: bool) -> bool {
+        let (reply, answer) = oneshot::channel();
+        if self.mail.send(Letter::PutAway { force, reply }).await.is_err() {
+            return true;
+        }
+        let put_away = answer.await.unwrap_or(true);
+        if put_away {
+            self.mail.closed().await;
+        }
+        put_away
+    }
+
+    /// Interrupts, waits for the tools to be gone, then removes the agent for good.
+    ///
+    /// # Errors
+    /// The store's; [`SendError::Gone`].
+    pub async fn delete(&self) -> Result<(), SendError> {
+        let (reply, answer) = oneshot::channel();
+        self.mail.send(Letter::Delete(reply)).await.map_err(|_| SendError::Gone)?;
+        answer.await.map_err(|_| SendError::Gone)?
+    }
+
+    async fn input(&self, input: Input) -> Result<Receipt, SendError> {
+        send_input(&self.mail, input).await
+    }
+}
+
+pub(crate) async fn send_input(mail: &mpsc::Sender<Letter>, input: Input) -> Result<Receipt, SendError> {
+    let (reply, answer) = oneshot::channel();
+    mail.send(Letter::Input(input, reply)).await.map_err(|_| SendError::Gone)?;
+    answer.await.map_err(|_| SendError::Gone)?
+}
+
+pub(crate) fn envelopes(events: Subscription, channels: Channels) -> BoxStream<'static, Arc<Envelope>> {
+    let next = |mut events: Subscription| async move {
+        match events.next().await {
+            Ok(Some(envelope)) => Some((envelope, events)),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(%error, "a subscription ended because the store could not be read");
+                None
+            }
+        }
+    };
+    let picked = move |envelope: &Arc<Envelope>| std::future::ready(channels.has(envelope.event.channel()));
+    stream::unfold(events, next).filter(picked).boxed()
+}
+
+/// What a running tool may do with its agent. Holds the mailbox weakly, so that a tool never keeps an agent
+/// alive.
+pub(crate) struct Host {
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) mail: mpsc::WeakSender<Letter>,
+}
+
+impl Host {
+    async fn input(&self, input: Input) -> Result<Receipt, SendError> {
+        let mail = self.mail.upgrade().ok_or(SendError::Gone)?;
+        send_input(&mail, input).await
+    }
+}
+
+#[async_trait::async_trait]
+impl crate::tool::ToolHost for Host {
+    fn todos(&self) -> TodoList {
+        (*self.cell.view().todos).clone()
+    }
+
+    async fn set_todos(&self, todos: Vec<Todo>) -> Result<TodoList, TodoRefused> {
+        match self.input(Input::SetTodos { todos, version: None }).await {
+            Ok(_) => Ok(self.todos()),
+            Err(SendError::Rejected(Rejected::Todos(refused))) => Err(refused),
+            Err(error) => Err(TodoRefused::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn emit(&self, call: &CallId, event_type: &str, data: Value) {
+        let input = Input::ToolEmitted { call: call.clone(), event_type: event_type.to_owned(), data };
+        if let Err(error) = self.input(input).await {
+            tracing::debug!(agent = %self.cell.id, %error, "a tool's event was not taken");
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The driver: one short loop per live agent, and no rule about agents in it.
+//!
+//! It gathers what came in, steps the machine, appends, then tells, then reconciles the running tasks with
+//! what is wanted. After a failed append its state is ahead of the journal, so it ends; a new driver, with a
+//! new epoch, begins from what is durable.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::agent::{Cell, SendError};
+use crate::event::AgentState;
+use crate::id::{Cursor, Millis, Seq};
+use crate::live::Live;
+use crate::machine::{Batch, Cx, Input, Rejected, State, View, fnv1a, render};
+use crate::model::ModelRequest;
+use crate::registry::Kit;
+use crate::runtime::Shared;
+use crate::store::{Lease, StoreError};
+
+/// Letters taken into one append.
+const LETTERS_AT_ONCE: usize = 64;
+/// Events of an epoch that are left when a new one is taken.
+const CURSOR_RESERVE: u32 = 1 << 16;
+/// A journal's tail is never folded into a checkpoint below this many entries.
+const CHECKPOINT_MIN_TAIL: u64 = 512;
+
+/// What is sent to a driver.
+pub(crate) enum Letter {
+    /// An input, and who waits for it to be durable.
+    Input(Input, oneshot::Sender<Result<Receipt, SendError>>),
+    /// Put the agent away: at once if it is at rest or `force` says so. Answers whether it was.
+    PutAway { force: bool, reply: oneshot::Sender<bool> },
+    /// Remove the agent for good.
+    Delete(oneshot::Sender<Result<(), SendError>>),
+}
+
+/// What the sender of an input gets once it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The head before the input: a stream from here shows everything that it causes.
+    pub before: Cursor,
+    /// The last entry that the input caused.
+    pub seq: Seq,
+}
+
+/// Why a driver ended.
+pub(crate) enum Exit {
+    /// The agent was put away.
+    PutAway,
+    /// The agent is gone.
+    Deleted,
+    /// A new epoch is due: the cursors of this one are used up.
+    EpochFull,
+    /// The store refused; what was not acknowledged may or may not be there.
+    Lost(StoreError),
+}
+
+type Waiting = (oneshot::Sender<Result<Receipt, SendError>>, Receipt);
+
+/// What surrounds the state of one writer.
+pub(crate) struct Desk {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) kit: Arc<Kit>,
+    pub(crate) lease: Lease,
+}
+
+impl Desk {
+    /// What the machine may know now. Time never runs backwards within a journal.
+    fn cx(&self, state: &State) -> Cx<'_> {
+        Cx {
+            agent: &self.cell.id,
+            epoch: self.lease.epoch,
+            now: self.shared.clock.now().max(state.updated_at),
+            template: &self.kit.template,
+            hooks: !self.shared.hooks.is_empty(),
+        }
+    }
+
+    /// The request of one attempt, from the prompt of now.
+    fn request(&self, state: &State, step: u32, attempt: u32) -> ModelRequest {
+        let prompt = render(state, &self.kit.template);
+        let user = fnv1a(self.cell.id.as_str().as_bytes());
+        ModelRequest {
+            model: self.kit.template.model.clone().unwrap_or_else(|| self.shared.default_model.clone()),
+            system: prompt.system.into(),
+            messages: prompt.messages,
+            turn_start: prompt.turn_start,
+            tools: self.kit.specs.clone(),
+            max_tokens: prompt.max_tokens,
+            request_id: format!("{user:016x}-{}-{step}-{attempt}", self.lease.epoch),
+            user: format!("agent-{user:016x}"),
+        }
+    }
+
+    /// The earliest sensible time to renew the lease: a third into it.
+    fn renew_at(&self) -> Option<Millis> {
+        let expires = Some(self.lease.expires).filter(|at| *at != Millis::MAX)?;
+        Some(expires.saturating_sub(self.shared.lease_ttl * 2 / 3))
+    }
+
+    async fn renew(&mut self) -> Result<(), StoreError> {
+        let now = self.shared.clock.now();
+        self.lease = self.shared.store.renew(&self.lease, self.shared.lease_ttl, now).await?;
+        Ok(())
+    }
+}
+
+/// One writer of one agent.
+pub(crate) struct Driver {
+    desk: Desk,
+    state: State,
+    live: Live,
+    /// The seq that the last checkpoint covers.
+    covered: Seq,
+    deleting: Option<oneshot::Sender<Result<(), SendError>>>,
+    /// Whether the last handle is gone: the run under way is finished, then the agent is put away.
+    abandoned: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(desk: Desk, (state, covered): (State, Seq), live: Live) -> Self {
+        Self { desk, state, live, covered, deleting: None, abandoned: false }
+    }
+
+    /// Makes `Opened` and what follows from the first inputs durable: the driver's first act.
+    pub(crate) async fn open(&mut self, first: Vec<Input>) -> Result<(), StoreError> {
+        self.desk.cell.feed.attach(self.state.seq, self.state.cursor);
+        let mut batch = Batch::default();
+        for input in [Input::Open].into_iter().chain(first) {
+            // The first inputs are the runtime's own: they fit the state that it has just loaded.
+            let _ = self.step(input, &mut batch);
+        }
+        self.commit(batch, Vec::new()).await
+    }
+
+    /// Runs until the agent is put away, deleted, or its store refuses. Every task is gone when it returns.
+    pub(crate) async fn run(mut self, mail: &mut mpsc::Receiver<Letter>) -> Exit {
+        let exit = loop {
+            match self.turn(mail).await {
+                Ok(None) => {}
+                Ok(Some(exit)) => break exit,
+                Err(error) => break Exit::Lost(error),
+            }
+        };
+        self.live.reap().await;
+        self.finish(exit).await
+    }
+
+    /// One round of the loop.
+    async fn turn(&mut self, mail: &mut mpsc::Receiver<Letter>) -> Result<Option<Exit>, StoreError> {
+        let deadline = self.state.deadline(&self.desk.cx(&self.state));
+        let renew_at = self.desk.renew_at();
+        let shared = self.desk.shared.clone();
+        let (mut batch, mut waiting, mut exit) = (Batch::default(), Vec::new(), None);
+        tokio::select! {
+            biased;
+            letter = mail.recv(), if !self.abandoned => match letter {
+                Some(letter) => exit = self.take(letter, &mut batch, &mut waiting),
+                None => self.abandoned = true,
+            },
+            input = self.live.next() => self.take_effect(input, &mut batch),
+            () = until(&shared, deadline) => self.take_effect(Input::Tick, &mut batch),
+            () = until(&shared, renew_at) => self.desk.renew().await?,
+        }
+        for _ in 0..LETTERS_AT_ONCE {
+            if exit.is_some() {
+                break;
+            }
+            let Ok(letter) = mail.try_recv() else { break };
+            exit = self.take(letter, &mut batch, &mut waiting);
+        }
+        while let Some(input) = self.live.take_ready() {
+            self.take_effect(input, &mut batch);
+        }
+        self.stop_if_deleting(&mut batch);
+        self.commit(batch, waiting).await?;
+        match exit {
+            Some(exit) => Ok(Some(exit)),
+            None => self.after_commit().await,
+        }
+    }
+
+    /// Takes a letter in. The exit that it asks for, if it does.
+    fn take(&mut self, letter: Letter, batch: &mut Batch, waiting: &mut Vec<Waiting>) -> Option<Exit> {
+        match letter {
+            Letter::Input(_, reply) if self.deleting.is_some() => {
+                let _ = reply.send(Err(SendError::Gone));
+                None
+            }
+            Letter::Input(input, reply) => {
+                let before = self.state.cursor.max(Cursor::start_of(self.desk.lease.epoch));
+                match self.step(input, batch) {
+                    Ok(()) => waiting.push((reply, Receipt { before, seq: self.state.seq })),
+                    // The sender may be gone; nobody else wants the answer.
+                    Err(rejected) => drop(reply.send(Err(rejected.into()))),
+                }
+                None
+            }
+            Letter::PutAway { force, reply } => {
+                let now = force || (batch.is_empty() && self.state.at_rest());
+                let _ = reply.send(now);
+                now.then_some(Exit::PutAway)
+            }
+            Letter::Delete(reply) => {
+                self.deleting = Some(reply);
+                None
+            }
+        }
+    }
+
+    /// An input that nobody waits for. One that comes too late is forgotten.
+    fn take_effect(&mut self, input: Input, batch: &mut Batch) {
+        if let Err(rejected) = self.step(input, batch) {
+            tracing::debug!(agent = %self.desk.cell.id, %rejected, "an effect's input came too late");
+        }
+    }
+
+    fn step(&mut self, input: Input, batch: &mut Batch) -> Result<(), Rejected> {
+        let cx = self.desk.cx(&self.state);
+        self.state.step(&cx, input, batch)
+    }
+
+    /// An agent that is being deleted ends its turns first, those of messages that waited too.
+    fn stop_if_deleting(&mut self, batch: &mut Batch) {
+        let runs = |state: &State| state.turn.as_ref().is_some_and(|turn| turn.stop.is_none());
+        while self.deleting.is_some() && runs(&self.state) {
+            let (note, by) = (Some("the agent is deleted".to_owned()), "delete".to_owned());
+            self.take_effect(Input::Interrupt { note, by }, batch);
+        }
+    }
+
+    /// Appends, then lets readers see, then tells, then answers, then reconciles.
+    async fn commit(&mut self, batch: Batch, waiting: Vec<Waiting>) -> Result<(), StoreError> {
+        if let Some(expected) = batch.expected() {
+            let appended = self
+                .desk
+                .shared
+                .store
+                .append(&self.desk.lease, expected, &batch.entries, batch.grade())
+                .await;
+            if let Err(error) = appended {
+                for (reply, _) in waiting {
+                    let _ = reply.send(Err(SendError::Store(error.clone())));
+                }
+                return Err(error);
+            }
+            self.desk.cell.show(View::of(&self.state));
+            self.desk.cell.feed.publish(batch);
+        }
+        for (reply, receipt) in waiting {
+            let _ = reply.send(Ok(receipt));
+        }
+        self.reconcile();
+        Ok(())
+    }
+
+    fn reconcile(&mut self) {
+        let (desk, state) = (&self.desk, &self.state);
+        let wanted = state.wanted(&desk.cx(state));
+        self.live.reconcile(&wanted, |step, attempt| desk.request(state, step, attempt));
+    }
+
+    async fn after_commit(&mut self) -> Result<Option<Exit>, StoreError> {
+        if self.deleting.is_some() {
+            return Ok(self.state.at_rest().then_some(Exit::Deleted));
+        }
+        if self.state.at_rest() {
+            self.desk.cell.feed.rest();
+            self.checkpoint_if_due().await?;
+        }
+        let waits_for_nobody = self.state.at_rest() || self.state.stage.0 == AgentState::Paused;
+        if self.abandoned && waits_for_nobody {
+            return Ok(Some(Exit::PutAway));
+        }
+        let full = self.state.cursor.epoch() == self.desk.lease.epoch
+            && self.state.cursor.count() > Cursor::PER_EPOCH - CURSOR_RESERVE;
+        Ok(full.then_some(Exit::EpochFull))
+    }
+
+    /// Folds the journal's tail into a checkpoint once it outgrows the last one: what a turn costs stays
+    /// what it adds.
+    async fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
+        let tail = self.state.seq.0 - self.covered.0;
+        if tail >= CHECKPOINT_MIN_TAIL.max(self.covered.0) { self.checkpoint().await } else { Ok(()) }
+    }
+
+    async fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.desk.shared.store.save_checkpoint(&self.desk.lease, &self.state.to_checkpoint()).await?;
+        self.covered = self.state.seq;
+        Ok(())
+    }
+
+    async fn finish(mut self, exit: Exit) -> Exit {
+        match exit {
+            Exit::PutAway => self.put_away().await,
+            Exit::Deleted => self.delete().await,
+            Exit::EpochFull => Exit::EpochFull,
+            Exit::Lost(error) => {
+                if let Some(reply) = self.deleting.take() {
+                    let _ = reply.send(Err(SendError::Store(error.clone())));
+                }
+                Exit::Lost(error)
+            }
+        }
+    }
+
+    async fn put_away(mut self) -> Exit {
+        let clean = self.state.at_rest();
+        if clean && self.covered != self.state.seq {
+            // A checkpoint is only a faster start: without one the journal is read instead.
+            if let Err(error) = self.checkpoint().await {
+                tracing::warn!(agent = %self.desk.cell.id, %error, "no checkpoint was written");
+            }
+        }
+        match self.desk.shared.store.release(self.desk.lease, clean).await {
+            Ok(()) => Exit::PutAway,
+            Err(error) => Exit::Lost(error),
+        }
+    }
+
+    async fn delete(mut self) -> Exit {
+        let reply = self.deleting.take();
+        let deleted = self.desk.shared.store.delete(self.desk.lease).await;
+        if deleted.is_ok() {
+            self.desk.cell.feed.close();
+        }
+        if let Some(reply) = reply {
+            let _ = reply.send(deleted.clone().map_err(SendError::Store));
+        }
+        deleted.map_or_else(Exit::Lost, |()| Exit::Deleted)
+    }
+}
+
+/// Waits for a time, or for ever.
+async fn until(shared: &Shared, at: Option<Millis>) {
+    match at {
+        Some(at) => shared.clock.until(at).await,
+        None => std::future::pending().await,
+    }
+}

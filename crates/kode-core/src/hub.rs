@@ -1,0 +1,242 @@
+//! The hub: each agent's recent events, kept once, behind a head that readers watch.
+//!
+//! A subscriber owns a cursor and pulls: from here while it is near the head, from the journal when it is
+//! behind. Nothing is pushed into queues, so replay and live are one path and a slow reader costs only its
+//! cursor. The hub belongs to the runtime and outlives every driver.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::watch;
+
+use crate::event::Envelope;
+use crate::id::{AgentId, Cursor, Seq};
+use crate::machine::{Batch, project};
+use crate::store::{After, Store, StoreError};
+
+/// Most events kept for one agent.
+const KEPT: usize = 1_024;
+/// Entries read from the journal at a time.
+const PAGE: usize = 256;
+
+/// The feeds of all agents that someone writes or reads.
+#[derive(Default)]
+pub(crate) struct Hub {
+    feeds: Mutex<Feeds>,
+}
+
+#[derive(Default)]
+struct Feeds {
+    by_agent: HashMap<AgentId, Weak<Feed>>,
+    sweep_at: usize,
+}
+
+impl Hub {
+    /// The agent's feed, made on first use and gone with its last user.
+    pub(crate) fn feed(&self, agent: &AgentId) -> Arc<Feed> {
+        let mut feeds = lock(&self.feeds);
+        if let Some(feed) = feeds.by_agent.get(agent).and_then(Weak::upgrade) {
+            return feed;
+        }
+        if feeds.by_agent.len() >= feeds.sweep_at {
+            feeds.by_agent.retain(|_, feed| feed.strong_count() > 0);
+            feeds.sweep_at = (feeds.by_agent.len() * 2).max(64);
+        }
+        let feed = Arc::new(Feed::default());
+        feeds.by_agent.insert(agent.clone(), Arc::downgrade(&feed));
+        feed
+    }
+}
+
+/// One agent's recent events.
+pub(crate) struct Feed {
+    ring: Mutex<Ring>,
+    signal: watch::Sender<Signal>,
+}
+
+/// What readers wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Signal {
+    head: Cursor,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Ring {
+    /// Where the journal ended at the last publish; none before the first writer.
+    seq: Option<Seq>,
+    /// Every event after this one, up to the head, is in `events`.
+    from: Cursor,
+    events: VecDeque<Arc<Envelope>>,
+}
+
+/// What a reader finds at its cursor.
+enum Found {
+    Events(Vec<Arc<Envelope>>),
+    AtHead,
+    /// The journal has to be read; what it does not tell up to here, nothing tells.
+    Behind(Option<Cursor>),
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { ring: Mutex::default(), signal: watch::Sender::new(Signal::default()) }
+    }
+}
+
+impl Feed {
+    /// A writer begins at this place. What is here stays only where it leads there without a gap.
+    pub(crate) fn attach(&self, seq: Seq, cursor: Cursor) {
+        let mut ring = lock(&self.ring);
+        if ring.seq != Some(seq) {
+            *ring = Ring { seq: Some(seq), from: cursor, events: VecDeque::new() };
+        }
+        drop(ring);
+        self.signal.send_if_modified(|signal| std::mem::replace(&mut signal.closed, false));
+    }
+
+    /// Tells a batch that is durable. One that does not follow on the last is not kept, only signalled:
+    /// readers find it in the journal.
+    pub(crate) fn publish(&self, batch: Batch) {
+        let (Some(expected), Some(last)) = (batch.expected(), batch.entries.last()) else { return };
+        let head = last.last_cursor();
+        let mut ring = lock(&self.ring);
+        if ring.seq != Some(expected) {
+            *ring = Ring { seq: None, from: head, events: VecDeque::new() };
+        }
+        if ring.seq.is_some() {
+            ring.events.extend(batch.envelopes.into_iter().map(Arc::new));
+        }
+        ring.seq = Some(last.seq);
+        while ring.events.len() > KEPT {
+            if let Some(oldest) = ring.events.pop_front() {
+                ring.from = oldest.cursor;
+            }
+        }
+        drop(ring);
+        self.signal.send_modify(|signal| signal.head = head);
+    }
+
+    /// Lets go of the events when nobody reads them: an idle agent keeps none in memory.
+    pub(crate) fn rest(&self) {
+        if self.signal.receiver_count() == 0 {
+            let mut ring = lock(&self.ring);
+            if let Some(last) = ring.events.back().map(|e| e.cursor) {
+                ring.from = last;
+                ring.events = VecDeque::new();
+            }
+        }
+    }
+
+    /// The agent is deleted: readers end after what is still here.
+    pub(crate) fn close(&self) {
+        self.signal.send_modify(|signal| signal.closed = true);
+    }
+
+    fn find(&self, after: Cursor) -> Found {
+        let ring = lock(&self.ring);
+        if ring.seq.is_none() {
+            return Found::Behind(None);
+        }
+        if after < ring.from {
+            return Found::Behind(Some(ring.from));
+        }
+        let start = ring.events.partition_point(|e| e.cursor <= after);
+        match ring.events.range(start..).take(PAGE).cloned().collect::<Vec<_>>() {
+            none if none.is_empty() => Found::AtHead,
+            events => Found::Events(events),
+        }
+    }
+}
+
+/// A reader of one agent's events, on every channel, from a cursor on.
+pub struct Subscription {
+    agent: AgentId,
+    feed: Arc<Feed>,
+    store: Arc<dyn Store>,
+    signal: watch::Receiver<Signal>,
+    cursor: Cursor,
+    page: VecDeque<Arc<Envelope>>,
+}
+
+impl Subscription {
+    pub(crate) fn new(agent: AgentId, feed: Arc<Feed>, store: Arc<dyn Store>, after: Cursor) -> Self {
+        let signal = feed.signal.subscribe();
+        Self { agent, feed, store, signal, cursor: after, page: VecDeque::new() }
+    }
+
+    /// The next event after the cursor; waits for it at the head. `None` once the agent is deleted. Cancel
+    /// safe: an event is lost to nobody when the future is dropped.
+    ///
+    /// # Errors
+    /// The store could not be read; the cursor is still good.
+    pub async fn next(&mut self) -> Result<Option<Arc<Envelope>>, StoreError> {
+        loop {
+            if let Some(envelope) = self.page.pop_front() {
+                self.cursor = envelope.cursor;
+                return Ok(Some(envelope));
+            }
+            let closed = self.signal.borrow_and_update().closed;
+            match self.feed.find(self.cursor) {
+                Found::Events(events) => self.page = events.into(),
+                Found::Behind(until) if self.read_journal(until).await? => {}
+                Found::AtHead | Found::Behind(_) if closed => return Ok(None),
+                Found::AtHead | Found::Behind(_) => {
+                    if self.signal.changed().await.is_err() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next event without waiting; `None` at the head.
+    ///
+    /// # Errors
+    /// As [`Subscription::next`].
+    pub async fn next_ready(&mut self) -> Result<Option<Arc<Envelope>>, StoreError> {
+        loop {
+            if let Some(envelope) = self.page.pop_front() {
+                self.cursor = envelope.cursor;
+                return Ok(Some(envelope));
+            }
+            match self.feed.find(self.cursor) {
+                Found::Events(events) => self.page = events.into(),
+                Found::Behind(until) if self.read_journal(until).await? => {}
+                Found::AtHead | Found::Behind(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// The cursor of the last event given.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Fetches a page of what is behind the hub. Whether there is progress: events, or a cursor moved on to
+    /// where the hub begins.
+    async fn read_journal(&mut self, until: Option<Cursor>) -> Result<bool, StoreError> {
+        let mut after = After::Cursor(self.cursor);
+        loop {
+            let entries = self.store.read(&self.agent, after, PAGE).await?;
+            let told = entries.iter().flat_map(project).filter(|e| e.cursor > self.cursor);
+            self.page = told.map(Arc::new).collect();
+            if !self.page.is_empty() {
+                return Ok(true);
+            }
+            match entries.last() {
+                Some(last) if entries.len() == PAGE => after = After::Seq(last.seq),
+                Some(_) | None => break,
+            }
+        }
+        let moved = until.is_some_and(|until| until > self.cursor);
+        self.cursor = self.cursor.max(until.unwrap_or_default());
+        Ok(moved)
+    }
+}
+
+/// A poisoned lock holds whole data here: every critical section only moves values.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

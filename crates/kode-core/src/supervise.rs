@@ -1,0 +1,77 @@
+//! The life of an agent's task: one driver after another, as long as the store may come back.
+//!
+//! A failed append ends a driver, not the agent: work that is under way is taken up again, under a new
+//! epoch, once the store answers.
+
+use tokio::sync::mpsc;
+
+use crate::agent::SendError;
+use crate::driver::{Driver, Exit, Letter};
+use crate::id::Millis;
+use crate::runtime::{Opening, load};
+use crate::store::StoreError;
+
+/// The first wait before a store that refused is tried again; doubled up to the last.
+const FIRST_WAIT: Millis = 250;
+const LAST_WAIT: Millis = 15_000;
+
+pub(crate) async fn supervise(opening: Opening, first: Driver, mut mail: mpsc::Receiver<Letter>) {
+    let mut driver = first;
+    loop {
+        match driver.run(&mut mail).await {
+            Exit::PutAway | Exit::Deleted => return,
+            Exit::EpochFull => {}
+            Exit::Lost(error) => {
+                tracing::warn!(agent = %opening.cell.id, %error, "the store refused an append");
+                if !error.may_pass() || opening.cell.view().at_rest {
+                    return;
+                }
+            }
+        }
+        match next_driver(&opening, &mut mail).await {
+            Some(next) => driver = next,
+            None => return,
+        }
+    }
+}
+
+/// Tries until there is a driver again; what is sent meanwhile is refused at once. `None` when trying is of
+/// no use.
+async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Option<Driver> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let error = match reopen(opening).await {
+            Ok(driver) => return Some(driver),
+            Err(error) => error,
+        };
+        if !error.may_pass() {
+            tracing::error!(agent = %opening.cell.id, %error, "the agent cannot be taken up again");
+            return None;
+        }
+        let clock = &opening.shared.clock;
+        let until = clock.now() + wait;
+        wait = (wait * 2).min(LAST_WAIT);
+        loop {
+            tokio::select! {
+                () = clock.until(until) => break,
+                letter = mail.recv() => match letter {
+                    Some(letter) => refuse(letter, &error),
+                    None => clock.until(until).await,
+                },
+            }
+        }
+    }
+}
+
+async fn reopen(opening: &Opening) -> Result<Driver, StoreError> {
+    let loaded = load(&*opening.shared.store, &opening.cell.id).await?;
+    opening.driver(loaded, None).await
+}
+
+fn refuse(letter: Letter, error: &StoreError) {
+    match letter {
+        Letter::Input(_, reply) => drop(reply.send(Err(SendError::Store(error.clone())))),
+        Letter::PutAway { reply, .. } => drop(reply.send(false)),
+        Letter::Delete(reply) => drop(reply.send(Err(SendError::Store(error.clone())))),
+    }
+}
