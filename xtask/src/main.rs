@@ -1,1 +1,94 @@
-fn main() {}
+//! The project's own tooling: one command that proves the tree, and the rules that the compiler cannot check.
+//!
+//! Rules are data in tables, so that adding one is adding a row. Nothing here is needed at run time, and no
+//! crate of the workspace may depend on it.
+
+#![expect(clippy::print_stdout, reason = "a command-line tool talks on stdout")]
+
+mod clients;
+mod context;
+mod layers;
+mod licences;
+mod lint;
+mod metadata;
+mod needs;
+mod nextest;
+mod report;
+mod soak;
+mod spdx;
+mod step;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+
+/// kode's tooling.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Checks everything that CI checks; with filters it only runs the tests whose names hold one of them.
+    Test(test::Args),
+    /// As `test`, where a missing tool is a failure and never a skip.
+    Ci(test::Args),
+    /// Checks formatting and clippy; changes nothing.
+    Lint,
+    /// Formats, lets clippy repair what it can, and lists the snapshots that wait for a review.
+    Fix,
+    /// Checks which crate may depend on what.
+    Layers,
+    /// Checks the source rules that the compiler does not know.
+    Tidy,
+    /// Checks licences, banned crates and where dependencies come from.
+    Licences,
+    /// Runs the tests with larger counts (`KODE_SOAK=1`), as often as asked.
+    Soak(soak::Args),
+    /// Checks the model emulator against the public Python clients, where they can be had.
+    Clients,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(task: Task) -> anyhow::Result<()> {
+    let context = Context::from_env()?;
+    match task {
+        Task::Test(args) => test::run(&context, &args),
+        Task::Ci(args) => test::run(&context.strict(), &args),
+        Task::Lint => step::run_all(&context, lint::STEPS),
+        Task::Fix => lint::fix(&context),
+        Task::Layers => layers::run(&context),
+        Task::Tidy => tidy::run(&context),
+        Task::Licences => licences::run(&context),
+        Task::Soak(args) => soak::run(&context, &args),
+        Task::Clients => clients::run(&context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -21,6 +21,7 @@ mod live;
 pub mod machine;
 pub mod message;
 pub mod model;
+mod opening;
 pub mod registry;
 pub mod runtime;
 pub mod sandbox;

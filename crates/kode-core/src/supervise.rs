@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::agent::SendError;
 use crate::driver::{Driver, Exit, Letter};
 use crate::id::Millis;
-use crate::runtime::{Opening, load};
+use crate::opening::{Opening, load};
 use crate::store::StoreError;
 
 /// The first wait before a store that refused is tried again; doubled up to the last.

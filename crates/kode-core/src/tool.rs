@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -186,13 +188,41 @@ impl<T: TypedTool> Typed<T> {
     }
 }
 
+/// Turns a choice of constants, as an enum with documented variants has it, into the `enum` that every
+/// model knows; what the variants mean goes into the description.
+fn plain_enum(schema: &mut Schema) {
+    let Some(choices) = schema.get("oneOf").and_then(Value::as_array) else { return };
+    let Some(names) = choices.iter().map(|choice| choice["const"].as_str()).collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    let meanings = choices.iter().zip(&names).filter_map(|(choice, name)| {
+        choice["description"].as_str().map(|meaning| format!("{name}: {meaning}"))
+    });
+    let own = schema.get("description").and_then(Value::as_str).map(str::to_owned);
+    let description = own.into_iter().chain(meanings).collect::<Vec<_>>().join(" ");
+    let names = Value::from(names);
+    schema.remove("oneOf");
+    schema.insert("type".into(), "string".into());
+    schema.insert("enum".into(), names);
+    schema.insert("description".into(), description.into());
+}
+
 #[async_trait]
 impl<T: TypedTool> Tool for Typed<T> {
     fn spec(&self) -> ToolSpec {
-        let mut schema = schemars::schema_for!(T::Args).to_value();
+        // Models and providers are at odds with references, so everything stands where it is used.
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        });
+        let settings = settings.with_transform(RecursiveTransform(plain_enum));
+        let mut schema = settings.into_generator().into_root_schema_for::<T::Args>().to_value();
         if let Some(top) = schema.as_object_mut() {
-            top.remove("$schema");
+            // The name and the description are the tool's; some providers insist on the properties.
             top.remove("title");
+            top.remove("description");
+            top.entry("properties").or_insert_with(|| Value::Object(serde_json::Map::new()));
         }
         ToolSpec { name: T::NAME.into(), description: T::DESCRIPTION.into(), input_schema: schema }
     }

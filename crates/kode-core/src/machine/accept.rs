@@ -69,7 +69,8 @@ impl State {
     }
 
     fn opened(&self, cx: &Cx<'_>) -> Fact {
-        let lost = |c: &&OpenCall| c.running() && !c.traits.is_some_and(|t| t.replayable);
+        let stopping = self.turn.as_ref().is_some_and(|turn| turn.stop.is_some());
+        let lost = |c: &&OpenCall| c.running() && (stopping || !c.traits.is_some_and(|t| t.replayable));
         let sealed = self.round().map(|r| r.calls.iter().filter(lost).map(|c| c.call.id.clone()).collect());
         Fact::Opened {
             template: cx.template.fingerprint(),
@@ -97,13 +98,8 @@ impl State {
         if self.template.is_none() {
             return Err(Rejected::NoAgent);
         }
-        if let Some(known) = key.as_ref().and_then(|k| self.keys.get(&k.key).map(|known| (k, known))) {
-            return Err(match known {
-                (key, known) if key.digest == known.digest => {
-                    Rejected::Duplicate { message: known.message.clone(), cursor: known.cursor }
-                }
-                _ => Rejected::KeyReused,
-            });
+        if let Some(refusal) = key.as_ref().and_then(|key| self.known(key)) {
+            return Err(refusal);
         }
         if !says_something(&content) {
             return Err(Rejected::EmptyMessage);
@@ -118,6 +114,14 @@ impl State {
         });
         let queued = Fact::MessageQueued { id, content, mode, metadata, key };
         Ok(stop.into_iter().flatten().chain([queued]).collect())
+    }
+
+    /// Why a request with a known key queues nothing.
+    fn known(&self, key: &IdempotencyKey) -> Option<Rejected> {
+        let known = self.keys.get(&key.key)?;
+        let same = known.digest == key.digest;
+        let first = || Rejected::Duplicate { message: known.message.clone(), cursor: known.cursor };
+        Some(if same { first() } else { Rejected::KeyReused })
     }
 
     fn interrupt(&self, note: Option<String>, by: String) -> Accepted {
@@ -151,6 +155,9 @@ impl State {
     }
 
     fn set_todos(&self, todos: Vec<Todo>, version: Option<u64>) -> Accepted {
+        if self.template.is_none() {
+            return Err(Rejected::NoAgent);
+        }
         let current = self.todos.version;
         if version.is_some_and(|v| v != current) {
             return Err(TodoRefused::VersionConflict { current }.into());

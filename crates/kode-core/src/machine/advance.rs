@@ -5,7 +5,7 @@ use crate::fact::{Fact, SendMode, Stop};
 use crate::id::Millis;
 use crate::model::Finish;
 
-use super::phase::{model, round, shift};
+use super::phase::{after, model, round, shift};
 use super::{Cx, Phase, State, Turn};
 
 impl State {
@@ -124,7 +124,7 @@ fn limit(code: &str, message: String) -> Problem {
 /// When the turn's time is over; never while only approvals are waited for.
 fn time_limit(cx: &Cx<'_>, turn: &Turn) -> Option<Millis> {
     let running = turn.stop.is_none() && turn.paused_since.is_none();
-    running.then(|| turn.started_at + turn.idle_ms + cx.template.limits.turn_secs * 1_000)
+    running.then(|| after(turn.started_at + turn.idle_ms, cx.template.limits.turn_secs))
 }
 
 fn out_of_time(cx: &Cx<'_>, turn: &Turn) -> Option<Fact> {

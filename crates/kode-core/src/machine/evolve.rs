@@ -73,7 +73,7 @@ impl State {
                 let failed = self.model_call_mut().map(|c| c.after_failure());
                 self.enter_phase(match (failed, *retry_at) {
                     (Some(call), Some(until)) => Phase::Backoff { call, until },
-                    (_, _) => Phase::Failed(failure.clone()),
+                    (Some(_), None) | (None, Some(_) | None) => Phase::Failed(failure.clone()),
                 });
             }
             Fact::ModelLost { .. } => {

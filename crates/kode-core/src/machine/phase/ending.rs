@@ -19,7 +19,8 @@ pub(in crate::machine) fn completed(cx: &Cx<'_>, open: &OpenCall, value: Value) 
     };
     let (content, cut) = cut_middle(text);
     let mut call = ended(cx, open, CallState::Completed, None);
-    call.result = Some(if cut { Value::String(content.clone()) } else { value });
+    // JSON does not tell an optional null from none: a null result is told by its absence.
+    call.result = Some(if cut { Value::String(content.clone()) } else { value }).filter(|v| !v.is_null());
     Fact::ToolEnded { ran: open.attempt > 0, call: Box::new(call), content, problem: None }
 }
 
@@ -83,6 +84,8 @@ pub(in crate::machine) fn stopped(cx: &Cx<'_>, open: &OpenCall, stop: &Stop) -> 
 }
 
 fn closed(cx: &Cx<'_>, open: &OpenCall, state: CallState, problem: CallProblem) -> Fact {
+    let (message, _) = cut_middle(problem.message);
+    let problem = CallProblem { message, ..problem };
     let mut call = ended(cx, open, state, Some(problem.code.clone()));
     call.is_error = true;
     call.error = Some(problem.message.clone());

@@ -7,8 +7,14 @@ pub(super) mod round;
 
 use crate::event::{AgentState, Breakpoint};
 use crate::fact::Shift;
+use crate::id::Millis;
 
 use super::State;
+
+/// The time `secs` later, or the end of time: a template may hold any number.
+pub(super) fn after(at: Millis, secs: u64) -> Millis {
+    at.saturating_add(secs.saturating_mul(1_000))
+}
 
 /// The move to another state and breakpoint; none where the agent is there.
 pub(super) fn shift(state: &State, to: AgentState, at: Breakpoint) -> Option<Shift> {

@@ -7,7 +7,7 @@ use crate::hook::Verdict;
 use crate::id::Millis;
 use crate::machine::{Cx, OpenCall, Round, Ruling, State, rule};
 
-use super::{ending, shift};
+use super::{after, ending, shift};
 
 /// How long a stopped call may take to be gone before its result is given without it.
 const STOP_GRACE: Millis = 5_000;
@@ -34,6 +34,7 @@ pub(in crate::machine) fn advance(state: &State, cx: &Cx<'_>, round: &Round) -> 
         .find_map(|call| lost(state, cx, call))
         .or_else(|| turn.stop.as_ref().and_then(|(stop, at)| open().find_map(|c| stopping(cx, c, stop, *at))))
         .or_else(|| open().find_map(|call| expired(cx, call)))
+        .or_else(|| open().find_map(|call| overruled(cx, call)))
         .or_else(|| open().find_map(|call| overdue(cx, call)))
         .or_else(|| if turn.stop.is_some() { None } else { admit(state, cx, round) })
         .or_else(|| round.calls.iter().all(OpenCall::ended).then(|| step_ended(state, cx, round)))
@@ -67,13 +68,25 @@ fn expired(cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
     })
 }
 
+/// An approval for what policy refuses by now: the template in force is not the one that asked.
+fn overruled(cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
+    let ruling = rule(&cx.template.permission, &call.call.name, call.traits.unwrap_or_default());
+    let Ruling::Deny(why) = ruling else { return None };
+    call.undecided().then(|| Fact::PermissionDecided {
+        call: call.call.id.clone(),
+        decision: Decision::Deny,
+        by: "policy".into(),
+        note: Some(why),
+    })
+}
+
 fn overdue(cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
     let overdue = call.running() && timeout(cx, call).is_some_and(|at| at <= cx.now);
     overdue.then(|| ending::timed_out(cx, call))
 }
 
 fn timeout(cx: &Cx<'_>, call: &OpenCall) -> Option<Millis> {
-    call.call.started_at.map(|at| at + cx.template.limits.tool_timeout_secs * 1_000)
+    call.call.started_at.map(|at| after(at, cx.template.limits.tool_timeout_secs))
 }
 
 /// Ends what may not run, starts what may, and asks for the rest together once nothing else is under way.
@@ -114,7 +127,7 @@ fn gate(cx: &Cx<'_>, open: &OpenCall) -> Gate {
     let ruling = rule(&cx.template.permission, &open.call.name, open.traits.unwrap_or_default());
     match (ruling, &open.verdict, &open.call.approval) {
         (Ruling::Deny(why), _, _) => Gate::End(Box::new(ending::denied(cx, open, why))),
-        (_, None, _) if cx.hooks => Gate::Hooks,
+        (_, None, None) if cx.hooks => Gate::Hooks,
         (_, Some(Verdict::Deny { reason }), _) => {
             Gate::End(Box::new(ending::denied(cx, open, reason.clone())))
         }
@@ -144,7 +157,7 @@ fn decided(cx: &Cx<'_>, open: &OpenCall, approval: &Approval) -> Gate {
 }
 
 fn requested(state: &State, cx: &Cx<'_>, asks: Vec<(&OpenCall, String)>) -> Fact {
-    let expires_at = cx.template.permission.expire_secs.map(|secs| cx.now + secs * 1_000);
+    let expires_at = cx.template.permission.expire_secs.map(|secs| after(cx.now, secs));
     let asked = |(open, reason): (&OpenCall, String)| {
         let mut call = open.call.clone().entering(CallState::ApprovalRequired, cx.now, Some(reason.clone()));
         call.approval = Some(Approval {

@@ -1,0 +1,158 @@
+//! Building a runtime: what it is made of, and the defaults of what is not said.
+
+use std::sync::Arc;
+
+use super::{AgentCallback, Runtime, Shared};
+use crate::agent::Agent;
+use crate::clock::{Clock, Ids};
+use crate::hook::Hook;
+use crate::hub::Hub;
+use crate::id::{Millis, TemplateId};
+use crate::model::Model;
+use crate::registry::{Registry, RegistryError};
+use crate::sandbox::SandboxFactory;
+use crate::store::Store;
+use crate::system::{RandomIds, SystemClock};
+use crate::template::Template;
+use crate::tool::Tool;
+
+/// How long a lease lasts without renewal, unless the host says otherwise.
+const LEASE_TTL: Millis = 10_000;
+
+/// Builds a [`Runtime`].
+pub struct RuntimeBuilder {
+    store: Arc<dyn Store>,
+    model: Arc<dyn Model>,
+    sandboxes: Arc<dyn SandboxFactory>,
+    templates: Vec<Template>,
+    tools: Vec<Arc<dyn Tool>>,
+    hooks: Vec<Arc<dyn Hook>>,
+    default_model: String,
+    default_template: Option<TemplateId>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    holder: Option<String>,
+    lease_ttl: Millis,
+    on_agent: Vec<AgentCallback>,
+}
+
+impl RuntimeBuilder {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        model: Arc<dyn Model>,
+        sandboxes: Arc<dyn SandboxFactory>,
+    ) -> Self {
+        Self {
+            store,
+            model,
+            sandboxes,
+            templates: Vec::new(),
+            tools: Vec::new(),
+            hooks: Vec::new(),
+            default_model: String::new(),
+            default_template: None,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            holder: None,
+            lease_ttl: LEASE_TTL,
+            on_agent: Vec::new(),
+        }
+    }
+
+    /// Adds a template. The first one is the default unless another is named.
+    #[must_use]
+    pub fn template(mut self, template: Template) -> Self {
+        self.templates.push(template);
+        self
+    }
+
+    /// Adds a tool.
+    #[must_use]
+    pub fn tool(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// Adds tools.
+    #[must_use]
+    pub fn tools(mut self, tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
+        self.tools.extend(tools);
+        self
+    }
+
+    /// Adds a hook; the first that has something to say on a call says it.
+    #[must_use]
+    pub fn hook(mut self, hook: Arc<dyn Hook>) -> Self {
+        self.hooks.push(hook);
+        self
+    }
+
+    /// Names the model of templates that name none.
+    #[must_use]
+    pub fn default_model(mut self, model: impl Into<String>) -> Self {
+        self.default_model = model.into();
+        self
+    }
+
+    /// Names the template of agents for which none is named.
+    #[must_use]
+    pub fn default_template(mut self, template: TemplateId) -> Self {
+        self.default_template = Some(template);
+        self
+    }
+
+    /// Takes time from elsewhere than the system.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes ids from elsewhere than chance.
+    #[must_use]
+    pub fn ids(mut self, ids: Arc<dyn Ids>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Names this process among those that share the store, and says how long it holds an agent without
+    /// renewing.
+    #[must_use]
+    pub fn holder(mut self, name: impl Into<String>, lease_ttl: Millis) -> Self {
+        self.holder = Some(name.into());
+        self.lease_ttl = lease_ttl;
+        self
+    }
+
+    /// Calls back with each agent that is created or resumed, so that no binding is forgotten.
+    #[must_use]
+    pub fn on_agent(mut self, callback: impl Fn(&Agent) + Send + Sync + 'static) -> Self {
+        self.on_agent.push(Arc::new(callback));
+        self
+    }
+
+    /// Checks that templates and tools fit, and gives the runtime.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn build(self) -> Result<Runtime, RegistryError> {
+        let first = self.templates.first().map(|t| t.id.clone());
+        let holder = self.holder.unwrap_or_else(|| format!("node-{}", self.ids.agent_suffix()));
+        let shared = Shared {
+            registry: Registry::new(self.templates, self.tools)?,
+            store: self.store,
+            model: self.model,
+            default_model: self.default_model,
+            hooks: self.hooks.into(),
+            sandboxes: self.sandboxes,
+            clock: self.clock,
+            ids: self.ids,
+            hub: Hub::default(),
+            holder,
+            lease_ttl: self.lease_ttl,
+            default_template: self.default_template.or(first),
+            on_agent: self.on_agent,
+        };
+        Ok(Runtime { shared: Arc::new(shared) })
+    }
+}

@@ -1,0 +1,165 @@
+//! What the tests need from the machine: a table of programs, found or installed.
+//!
+//! A new need is a row here and one call of [`Need::ensure`] where it is used. What is missing and cannot be
+//! installed is skipped with a printed reason; under CI's rules it is a failure, unless something stands in.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::{bail, ensure};
+
+use crate::context::{Context, run, succeeds};
+
+/// One thing that must be on the machine.
+pub(crate) struct Need {
+    pub(crate) name: &'static str,
+    /// A command that succeeds when the thing is there.
+    probe: &'static [&'static str],
+    source: Source,
+    /// What is lost without it.
+    used_by: &'static str,
+    /// What stands in for it, if anything does.
+    stand_in: Option<&'static str>,
+}
+
+/// Where a need is had from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// A Debian package; installing needs root.
+    Debian(&'static str),
+    /// A crate with a binary.
+    Cargo(&'static str),
+    /// Python packages, in the virtual environment [`VENV`].
+    Python(&'static [&'static str]),
+}
+
+/// The virtual environment of the Python clients, from the workspace root.
+pub(crate) const VENV: &str = "target/clients-venv";
+
+pub(crate) const NEXTEST: Need = Need {
+    name: "cargo-nextest",
+    probe: &["cargo", "nextest", "--version"],
+    source: Source::Cargo("cargo-nextest"),
+    used_by: "the tests",
+    stand_in: Some("cargo test"),
+};
+
+pub(crate) const CURL: Need = Need {
+    name: "curl",
+    probe: &["curl", "--version"],
+    source: Source::Debian("curl"),
+    used_by: "the check of the README's commands",
+    stand_in: None,
+};
+
+pub(crate) const PYTHON: Need = Need {
+    name: "python3 with venv",
+    probe: &["python3", "-c", "import venv, ensurepip"],
+    source: Source::Debian("python3-venv"),
+    used_by: "the check against the public clients",
+    stand_in: None,
+};
+
+pub(crate) const CLIENTS: Need = Need {
+    name: "the public Python clients",
+    probe: &["target/clients-venv/bin/python", "-c", "import openai, zai"],
+    source: Source::Python(&["openai", "zai-sdk"]),
+    used_by: "the check against the public clients",
+    stand_in: None,
+};
+
+impl Need {
+    /// Whether the thing is there, after installing it where that can be done.
+    ///
+    /// # Errors
+    /// Under CI's rules, when it is missing and nothing stands in.
+    pub(crate) fn ensure(&self, context: &Context) -> anyhow::Result<bool> {
+        if self.is_there(context) {
+            return Ok(true);
+        }
+        println!("not found, installing: {}", self.name);
+        match self.install(context) {
+            Ok(()) => Ok(true),
+            Err(why) => self.do_without(context.ci, &why).map(|()| false),
+        }
+    }
+
+    fn is_there(&self, context: &Context) -> bool {
+        let (program, args) = self.probe.split_first().expect("a probe names a program");
+        succeeds(&mut context.command(program, args))
+    }
+
+    fn install(&self, context: &Context) -> anyhow::Result<()> {
+        match self.source {
+            Source::Debian(package) => install_debian(context, package)?,
+            Source::Cargo(name) => context.run_cargo(&["install", name, "--locked"])?,
+            Source::Python(packages) => install_python(context, packages)?,
+        }
+        ensure!(self.is_there(context), "it was installed and still does not run");
+        Ok(())
+    }
+
+    /// Says what is lost; refuses to lose anything under CI's rules.
+    fn do_without(&self, ci: bool, why: &anyhow::Error) -> anyhow::Result<()> {
+        let Self { name, used_by, .. } = self;
+        match self.stand_in {
+            Some(stand_in) => println!("notice: no {name} for {used_by} ({why:#}), using {stand_in}"),
+            None if ci => bail!("{used_by} needs {name}, and CI skips nothing: {why:#}"),
+            None => println!("SKIPPED: {used_by} needs {name}: {why:#}"),
+        }
+        Ok(())
+    }
+}
+
+fn install_debian(context: &Context, package: &str) -> anyhow::Result<()> {
+    ensure!(is_root(), "installing the Debian package {package} needs root");
+    let apt = |args: &[&str]| {
+        let mut command = context.command("apt-get", args);
+        run(command.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = ["install", "-y", "--no-install-recommends", package];
+    // A fresh machine has no package list, or an old one.
+    apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install)))
+}
+
+fn install_python(context: &Context, packages: &[&str]) -> anyhow::Result<()> {
+    run(&mut context.command("python3", &["-m", "venv", VENV]))?;
+    let args = [&["-m", "pip", "install", "--quiet"], packages].concat();
+    run(&mut context.command(&format!("{VENV}/bin/python"), &args))
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without(need: &Need, ci: bool) -> Result<(), String> {
+        need.do_without(ci, &anyhow::anyhow!("no network")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_missing_need_is_a_skip_for_a_person_and_a_failure_in_ci() {
+        assert_eq!(without(&CURL, false), Ok(()));
+        let refused = "the check of the README's commands needs curl, and CI skips nothing: no network";
+        assert_eq!(without(&CURL, true), Err(refused.to_owned()));
+    }
+
+    #[test]
+    fn a_need_with_a_stand_in_never_fails() {
+        assert_eq!((without(&NEXTEST, false), without(&NEXTEST, true)), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn the_probe_decides_whether_it_is_there() {
+        let context = Context { root: "/".into(), ci: false };
+        assert!(!Need { probe: &["false"], ..CURL }.is_there(&context));
+        assert!(Need { probe: &["true"], ..CURL }.is_there(&context));
+    }
+
+    #[test]
+    fn the_probe_of_the_clients_lies_in_the_virtual_environment() {
+        assert!(CLIENTS.probe[0].starts_with(VENV));
+    }
+}
