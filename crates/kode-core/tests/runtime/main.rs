@@ -1,0 +1,8 @@
+//! The shell around the machine, in process: driver, hub, handle and supervision over the store in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps a surprise fails, as it should")]
+
+mod failures;
+mod interrupts;
+mod turns;
+mod world;
