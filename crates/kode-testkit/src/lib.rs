@@ -1,1 +1,9 @@
 //! Conformance suites, a scripted model, simulated time and stream rendering for tests of kode agents, tools and stores
+
+pub mod clock;
+pub mod faulty;
+pub mod glm_emulator;
+pub mod scenario;
+pub mod scripted_model;
+pub mod store_suite;
+pub mod workspace;

@@ -222,7 +222,7 @@ impl State {
             input: new.input.clone(),
         };
         let content: Vec<Block> = content.iter().cloned().chain(calls.iter().map(call)).collect();
-        if content.iter().all(|block| matches!(block, Block::Thinking { .. })) {
+        if content.iter().all(says_nothing) {
             return;
         }
         self.push_message(entry, format!("answer_{step}"), Role::Assistant, content, interrupted);
@@ -316,6 +316,15 @@ impl ModelCall {
     /// The same attempt, counted as failed and with nothing shown.
     fn after_failure(&self) -> Self {
         Self { failures: self.failures + 1, partial: Partial::default(), ..self.clone() }
+    }
+}
+
+/// Whether a block gives the model nothing to read: no provider takes a message of such alone.
+fn says_nothing(block: &Block) -> bool {
+    match block {
+        Block::Thinking { .. } => true,
+        Block::Text { text } => text.trim().is_empty(),
+        Block::ToolUse { .. } | Block::ToolResult { .. } => false,
     }
 }
 

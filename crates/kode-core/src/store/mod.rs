@@ -20,6 +20,7 @@ use bytes::Bytes;
 use crate::fact::Entry;
 use crate::id::{AgentId, Cursor, Epoch, Millis, Seq};
 
+pub mod decorate;
 pub mod memory;
 
 /// What an append survives.

@@ -1,0 +1,18 @@
+//! The pure machine, from outside: each rule as a scenario with a snapshot, all rules together as
+//! properties over random inputs, and a crash at every entry. Never a driver, a store or real time.
+
+mod approvals;
+mod check;
+mod crash;
+mod hooks;
+mod interrupt;
+mod limits;
+mod messages;
+mod model;
+mod ops;
+mod prompt;
+mod properties;
+mod refusals;
+mod tools;
+mod turn;
+mod world;

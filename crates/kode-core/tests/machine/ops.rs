@@ -1,0 +1,309 @@
+//! Random lives: what may reach an agent from outside, valid or not, in any order.
+
+use kode_core::call::Decision;
+use kode_core::fact::{CallProblem, IdempotencyKey, SendMode};
+use kode_core::hook::Verdict;
+use kode_core::id::{CallId, MessageId, Millis};
+use kode_core::machine::{Delta, EffectKey, FoundCall, Input};
+use kode_core::message::{Block, Usage};
+use kode_core::model::{ErrorClass, Finish, ModelError};
+use kode_core::template::{PermissionMode, Template};
+use kode_core::todo::{Todo, TodoStatus};
+use kode_core::tool::{ToolError, ToolTraits};
+use kode_testkit::scenario::{Setup, Subject};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{Index, select, subsequence};
+use serde_json::{Map, Value};
+
+const TOOLS: [&str; 4] = ["reads", "writes", "replays", "unknown"];
+
+/// One thing that happens to an agent. It is made into an input only when it comes to it, so that most
+/// of them fit the state.
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    /// A message.
+    Say { mode: SendMode, key: Option<u8>, body: u8 },
+    /// Something comes of an effect that is wanted.
+    Deliver { which: Index, what: Outcome },
+    /// Something comes of an effect that is not.
+    Stray { step: u32, attempt: u32, what: Outcome },
+    /// A decision on a call that waits for one, or on any.
+    Decide { which: Index, decision: Decision, stray: bool },
+    /// A stop.
+    Interrupt,
+    /// A stopped effect is gone.
+    Gone { which: Index },
+    /// A todo list.
+    Todos { ids: Vec<u8>, version: Option<u64> },
+    /// Time passes, and the machine is told or not.
+    Time { ms: Millis, tick: bool },
+    /// The time of the deadline comes.
+    Deadline,
+    /// The writer ends; the next one may have another template.
+    Crash { down: Millis, setup: Option<Setup> },
+}
+
+/// What comes of an effect, for each kind of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    model: Said,
+    verdict: Verdict,
+    tool: Result<Value, ToolError>,
+    emits: bool,
+}
+
+/// What a model does.
+#[derive(Debug, Clone)]
+enum Said {
+    Deltas(Vec<Delta>),
+    Finished(Vec<Block>, Vec<FoundCall>, Finish),
+    Failed(ModelError),
+}
+
+/// What an agent is made of, and what happens to it.
+pub(crate) fn life(most: usize) -> impl Strategy<Value = (Setup, Vec<Vec<Op>>)> {
+    (setup(), vec(prop_oneof![6 => vec(op(), 1), 1 => vec(op(), 2..4)], 1..most))
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (mode(), option::weighted(0.3, 0..4u8), 0..2u8).prop_map(|(mode, key, body)| Op::Say { mode, key, body }),
+        30 => (any::<Index>(), outcome()).prop_map(|(which, what)| Op::Deliver { which, what }),
+        3 => (0..6u32, 0..4u32, outcome()).prop_map(|(step, attempt, what)| Op::Stray { step, attempt, what }),
+        6 => (any::<Index>(), decision(), prop::bool::weighted(0.2))
+            .prop_map(|(which, decision, stray)| Op::Decide { which, decision, stray }),
+        2 => Just(Op::Interrupt),
+        3 => any::<Index>().prop_map(|which| Op::Gone { which }),
+        1 => (vec(0..3u8, 0..3), option::of(0..3u64)).prop_map(|(ids, version)| Op::Todos { ids, version }),
+        4 => (select(vec![0, 1, 999, 5_000, 60_000, 90_000_000]), any::<bool>())
+            .prop_map(|(ms, tick)| Op::Time { ms, tick }),
+        3 => Just(Op::Deadline),
+        2 => (select(vec![0, 10_000, 100_000_000]), option::weighted(0.3, setup()))
+            .prop_map(|(down, setup)| Op::Crash { down, setup }),
+    ]
+}
+
+fn mode() -> impl Strategy<Value = SendMode> {
+    select(vec![SendMode::Queue, SendMode::Steer, SendMode::Interrupt, SendMode::Reject])
+}
+
+fn decision() -> impl Strategy<Value = Decision> {
+    select(vec![Decision::Allow, Decision::Deny])
+}
+
+fn setup() -> impl Strategy<Value = Setup> {
+    let names = || subsequence(TOOLS.to_vec(), 0..=2);
+    let modes = vec![PermissionMode::Auto, PermissionMode::Approval, PermissionMode::Readonly];
+    let lists =
+        (select(modes), names(), option::weighted(0.2, names()), names(), option::of(select(vec![0, 30])));
+    let bounds = (
+        0..4usize,
+        select(vec![0, 1, 3, 50]),
+        select(vec![0, 30, 1_800, u64::MAX]),
+        select(vec![0, 10, 120, u64::MAX]),
+    );
+    (lists, bounds, any::<bool>(), any::<bool>()).prop_map(|(lists, bounds, thinks, hooks)| {
+        let mut template = Template::new("random", "");
+        let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let (permission, limits) = (&mut template.permission, &mut template.limits);
+        permission.mode = lists.0;
+        permission.require_approval = own(lists.1);
+        permission.allow = own(lists.2.unwrap_or_default());
+        permission.deny = own(lists.3.into_iter().take(1).collect());
+        permission.expire_secs = lists.4;
+        (limits.parallel_tools, limits.max_steps) = (bounds.0, bounds.1);
+        (limits.turn_secs, limits.tool_timeout_secs) = (bounds.2, bounds.3);
+        template.expose_thinking = thinks;
+        Setup { template, hooks }
+    })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let verdict = prop_oneof![
+        4 => Just(Verdict::Continue),
+        1 => Just(Verdict::Ask { reason: "why".into() }),
+        1 => Just(Verdict::Deny { reason: "no".into() }),
+        1 => value().prop_map(|value| Verdict::Result { value }),
+    ];
+    let tool = prop_oneof![3 => value().prop_map(Ok), 1 => Just(Err(ToolError::new("broken", "it broke")))];
+    (said(), verdict, tool, prop::bool::weighted(0.2)).prop_map(|(model, verdict, tool, emits)| Outcome {
+        model,
+        verdict,
+        tool,
+        emits,
+    })
+}
+
+/// What tools give, falsy and odd values first.
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        8 => Just(Value::Null),
+        8 => any::<bool>().prop_map(Value::from),
+        8 => any::<i64>().prop_map(Value::from),
+        8 => any::<u64>().prop_map(Value::from),
+        8 => any::<f64>().prop_map(Value::from),
+        8 => "\\PC{0,9}\u{0}?".prop_map(Value::from),
+        1 => "[é…😀]{1,3}".prop_map(|text| Value::from(text.repeat(24_000))),
+    ];
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Value::from),
+            vec((any::<String>(), inner), 0..3).prop_map(|pairs| pairs.into_iter().collect::<Value>()),
+        ]
+    })
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let delta = || prop_oneof![text().prop_map(Delta::Text), text().prop_map(Delta::Thinking)];
+    let block = prop_oneof![
+        3 => text().prop_map(Block::text),
+        1 => text().prop_map(|text| Block::Thinking { text }),
+    ];
+    let finish = select(vec![Finish::Stop, Finish::ToolCalls, Finish::Length]);
+    prop_oneof![
+        4 => vec(delta(), 0..4).prop_map(Said::Deltas),
+        5 => (vec(block, 0..3), vec(found(), 0..5), finish).prop_map(|(b, c, f)| Said::Finished(b, c, f)),
+        2 => (any::<bool>(), option::of(select(vec![0, 3_000, 200_000])), class())
+            .prop_map(|(retryable, retry_after, class)| Said::Failed(ModelError {
+                retryable,
+                retry_after,
+                ..ModelError::fatal(class, "scripted")
+            })),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![4 => Just("words ".to_owned()), 1 => Just(" ".to_owned()), 1 => "\\PC{1,4}"]
+}
+
+fn class() -> impl Strategy<Value = ErrorClass> {
+    select(vec![ErrorClass::Overloaded, ErrorClass::Server, ErrorClass::EmptyAnswer, ErrorClass::Auth])
+}
+
+fn found() -> impl Strategy<Value = FoundCall> {
+    (select(TOOLS.to_vec()), value(), prop::bool::weighted(0.1)).prop_map(|(name, input, invalid)| {
+        let traits =
+            ToolTraits { readonly: name == "reads", replayable: matches!(name, "reads" | "replays") };
+        let known = name != "unknown";
+        let problem = (invalid || !known).then(|| CallProblem {
+            code: "invalid".into(),
+            message: "it cannot run".into(),
+            hint: None,
+        });
+        FoundCall { name: name.into(), input, traits: known.then_some(traits), problem }
+    })
+}
+
+impl Op {
+    /// The input that this is now; none where time alone passes or nothing fits.
+    pub(crate) fn input(&self, subject: &Subject, nth: usize) -> Option<Input> {
+        match self {
+            Self::Say { mode, key, body } => Some(Input::Message {
+                id: MessageId::new(format!("m{nth}")),
+                content: vec![Block::text(format!("body {body}"))],
+                mode: *mode,
+                metadata: Map::new(),
+                key: key.map(|k| IdempotencyKey { key: format!("k{k}"), digest: body.to_string() }),
+            }),
+            Self::Deliver { which, what } => {
+                let wanted: Vec<_> = subject.wanted().into_keys().collect();
+                (!wanted.is_empty()).then(|| what.of(which.get(&wanted).clone()))
+            }
+            Self::Stray { step, attempt, what } => Some(what.of(stray(*step, *attempt))),
+            Self::Decide { which, decision, stray } => {
+                let calls = calls(subject, |c| *stray || c.undecided());
+                let call = (!calls.is_empty()).then(|| which.get(&calls).0.clone())?;
+                Some(Input::Decide { call, decision: *decision, by: "someone".into(), note: None })
+            }
+            Self::Interrupt => Some(Input::Interrupt { note: None, by: "someone".into() }),
+            Self::Gone { which } => {
+                let calls = calls(subject, |c| c.running());
+                let (call, attempt) = (!calls.is_empty()).then(|| which.get(&calls).clone())?;
+                Some(Input::EffectGone(EffectKey::Tool { call, attempt }))
+            }
+            Self::Todos { ids, version } => Some(todos(ids, *version)),
+            Self::Time { tick, .. } => tick.then_some(Input::Tick),
+            Self::Deadline => Some(Input::Tick),
+            Self::Crash { .. } => Some(Input::Open),
+        }
+    }
+
+    /// What happens around the machine before the input reaches it.
+    pub(crate) fn prepare(&self, subject: &mut Subject) {
+        match self {
+            Self::Time { ms, .. } => subject.pass(*ms),
+            Self::Deadline => {
+                let until = subject.deadline().map_or(0, |at| at.saturating_sub(subject.now()));
+                // The end of time is no time to go on from.
+                subject.pass(if until < 1_000_000_000 { until } else { 0 });
+            }
+            Self::Crash { down, setup } => {
+                subject.crash(*down);
+                if let Some(setup) = setup {
+                    subject.set_up(setup.clone());
+                }
+            }
+            Self::Say { .. }
+            | Self::Deliver { .. }
+            | Self::Stray { .. }
+            | Self::Decide { .. }
+            | Self::Interrupt
+            | Self::Gone { .. }
+            | Self::Todos { .. } => {}
+        }
+    }
+}
+
+impl Outcome {
+    fn of(&self, key: EffectKey) -> Input {
+        match key {
+            EffectKey::Model { step, attempt } => self.model.of(step, attempt),
+            EffectKey::Hooks { call } => Input::HookAnswered { call, verdict: self.verdict.clone() },
+            EffectKey::Tool { call, .. } if self.emits => {
+                Input::ToolEmitted { call, event_type: "note".into(), data: Value::Null }
+            }
+            EffectKey::Tool { call, attempt } => {
+                Input::ToolFinished { call, attempt, outcome: self.tool.clone() }
+            }
+        }
+    }
+}
+
+impl Said {
+    fn of(&self, step: u32, attempt: u32) -> Input {
+        match self.clone() {
+            Self::Deltas(deltas) => Input::ModelDeltas { step, attempt, deltas },
+            Self::Finished(content, calls, finish) => {
+                Input::ModelFinished { step, attempt, content, calls, finish, usage: Usage::default() }
+            }
+            Self::Failed(error) => Input::ModelFailed { step, attempt, error },
+        }
+    }
+}
+
+fn stray(step: u32, attempt: u32) -> EffectKey {
+    let call = CallId::of(step, 0);
+    match (step + attempt) % 3 {
+        0 => EffectKey::Model { step, attempt },
+        1 => EffectKey::Hooks { call },
+        _ => EffectKey::Tool { call, attempt },
+    }
+}
+
+fn calls(subject: &Subject, fits: impl Fn(&kode_core::machine::OpenCall) -> bool) -> Vec<(CallId, u32)> {
+    let calls = subject.state().round().into_iter().flat_map(|round| &round.calls);
+    calls.filter(|c| fits(c)).map(|c| (c.call.id.clone(), c.attempt)).collect()
+}
+
+fn todos(ids: &[u8], version: Option<u64>) -> Input {
+    let todo = |id: &u8| Todo {
+        id: id.to_string(),
+        title: "t".into(),
+        status: if *id == 0 { TodoStatus::InProgress } else { TodoStatus::Pending },
+        assignee: None,
+        notes: None,
+    };
+    Input::SetTodos { todos: ids.iter().map(todo).collect(), version }
+}

@@ -1,0 +1,55 @@
+//! The prompt: each call has its one result in the next message, and no message is empty.
+
+use std::sync::Arc;
+
+use kode_core::id::CallId;
+use kode_core::machine::Prompt;
+use kode_core::message::{Block, Message, Role};
+
+use super::{Checked, hold};
+
+/// What must hold of everything that a model is sent.
+pub(super) fn sendable(prompt: &Prompt) -> Checked {
+    paired(&prompt.messages)?;
+    let last = prompt.messages.last().map(|m| m.role);
+    hold!(last == Some(Role::User), "the last message of a prompt is {last:?}'s");
+    let begin = prompt.messages.get(prompt.turn_start).map(|m| m.role);
+    hold!(begin == Some(Role::User), "the turn begins with a message of {begin:?}");
+    Ok(())
+}
+
+/// Each call of a message has its one result in the next message, in the calls' order, and no result stands
+/// anywhere else; no message is empty.
+pub(in crate::scenario) fn paired(messages: &[Arc<Message>]) -> Checked {
+    let mut open: Vec<&CallId> = Vec::new();
+    for message in messages {
+        let (calls, results) = (calls(message), results(message));
+        hold!(results == open, "results {results:?} where {open:?} are asked for");
+        let role = if results.is_empty() { message.role } else { Role::User };
+        hold!(calls.is_empty() || role == Role::Assistant, "a user's message asks for calls {calls:?}");
+        hold!(role == message.role, "a model's message holds results {results:?}");
+        hold!(says_something(message), "message {} has nothing in it", message.id);
+        open = calls;
+    }
+    hold!(open.is_empty(), "calls without a result: {open:?}");
+    Ok(())
+}
+
+fn calls(message: &Message) -> Vec<&CallId> {
+    let blocks = message.content.iter();
+    blocks.filter_map(|b| if let Block::ToolUse { id, .. } = b { Some(id) } else { None }).collect()
+}
+
+fn results(message: &Message) -> Vec<&CallId> {
+    let blocks = message.content.iter();
+    blocks.filter_map(|b| if let Block::ToolResult { id, .. } = b { Some(id) } else { None }).collect()
+}
+
+fn says_something(message: &Message) -> bool {
+    message.content.iter().any(|block| match block {
+        Block::Text { text } => !text.trim().is_empty(),
+        Block::Thinking { .. } => false,
+        Block::ToolUse { .. } => true,
+        Block::ToolResult { content, .. } => !content.is_empty(),
+    })
+}

@@ -1,0 +1,195 @@
+//! Plays lines: each becomes inputs, as the driver and its live effects would make them.
+
+use std::collections::BTreeMap;
+
+use kode_core::fact::{CallProblem, IdempotencyKey};
+use kode_core::id::{MessageId, TemplateId};
+use kode_core::machine::{Delta, EffectKey, FoundCall, Input, ModelCall};
+use kode_core::message::{Block, Usage};
+use kode_core::model::Finish;
+use kode_core::tool::ToolTraits;
+use serde_json::{Map, Value};
+
+use super::script::{Asked, Attempt, Command, Line};
+use super::subject::Subject;
+use super::template::Setup;
+use super::{Beat, Played};
+
+/// What every scripted answer costs.
+const USAGE: Usage =
+    Usage { input_tokens: 10, output_tokens: 5, total_tokens: 15, cached_tokens: 0, reasoning_tokens: 0 };
+
+pub(super) fn play(lines: &[Line]) -> Played {
+    let mut player = Player::new();
+    let beats = lines.iter().map(|line| player.beat(line)).collect();
+    Played { beats, subject: player.subject }
+}
+
+struct Player {
+    subject: Subject,
+    tools: BTreeMap<String, ToolTraits>,
+    messages: u32,
+    /// The pieces of each attempt, hidden ones too: what a live model call keeps.
+    pieces: BTreeMap<(u32, u32), Vec<Block>>,
+}
+
+impl Player {
+    fn new() -> Self {
+        let changes = ToolTraits::default();
+        let reads = ToolTraits { readonly: true, replayable: true };
+        let tools = [("fs_read", reads), ("fs_write", changes), ("bash_run", changes)];
+        Self {
+            subject: Subject::new(Setup::default()),
+            tools: tools.map(|(name, traits)| (name.to_owned(), traits)).into(),
+            messages: 0,
+            pieces: BTreeMap::new(),
+        }
+    }
+
+    fn beat(&mut self, line: &Line) -> Beat {
+        self.subject.at(&line.text);
+        let inputs = self.inputs(&line.command);
+        let before = self.subject.journal().len();
+        let refused = if inputs.is_empty() { None } else { self.subject.inputs(inputs).err() };
+        let entries = self.subject.journal()[before..].to_vec();
+        Beat {
+            line: line.text.clone(),
+            envelopes: entries.iter().flat_map(kode_core::machine::project).collect(),
+            entries,
+            refused,
+            wanted: self.subject.wanted(),
+            wakes: self.subject.deadline(),
+            now: self.subject.now(),
+            prompt: matches!(line.command, Command::Prompt).then(|| self.subject.prompt()),
+        }
+    }
+
+    /// The inputs of a line; they make one batch.
+    fn inputs(&mut self, command: &Command) -> Vec<Input> {
+        match command.clone() {
+            Command::Template(setup) => {
+                self.subject.set_up(*setup);
+                Vec::new()
+            }
+            Command::Tools(tools) => {
+                self.tools.extend(tools);
+                Vec::new()
+            }
+            Command::Open => vec![Input::Open],
+            Command::Create => vec![self.create()],
+            Command::Start => vec![Input::Open, self.create()],
+            Command::Say { text, mode, key, id } => {
+                let content = vec![Block::text(text.as_str())];
+                let key = key.map(|key| IdempotencyKey { key, digest: format!("{text}/{mode:?}") });
+                let id = id.map_or_else(|| self.next_message(), MessageId::new);
+                vec![Input::Message { id, content, mode, metadata: Map::new(), key }]
+            }
+            Command::Delta { attempt, delta } => vec![self.delta(attempt, delta)],
+            Command::Answer { attempt, text, finish, calls } => self.answer(attempt, text, finish, calls),
+            Command::Fail { attempt, error } => {
+                let (step, attempt) = self.attempt(attempt);
+                vec![Input::ModelFailed { step, attempt, error }]
+            }
+            Command::Tool { call, attempt, outcome } => {
+                let attempt = attempt.unwrap_or_else(|| self.starts(&call));
+                vec![Input::ToolFinished { call, attempt, outcome }]
+            }
+            Command::Decide { call, decision, by, note } => vec![Input::Decide { call, decision, by, note }],
+            Command::Hook { call, verdict } => vec![Input::HookAnswered { call, verdict }],
+            Command::Emit { call, event_type, data } => vec![Input::ToolEmitted { call, event_type, data }],
+            Command::Gone { call } => vec![Input::EffectGone(self.gone(call))],
+            Command::Interrupt { note, by } => vec![Input::Interrupt { note, by }],
+            Command::Todos { version, todos } => vec![Input::SetTodos { todos, version }],
+            Command::Wait(time) => {
+                self.subject.pass(time);
+                Vec::new()
+            }
+            Command::Advance(time) => {
+                self.subject.pass(time);
+                vec![Input::Tick]
+            }
+            Command::Crash { down } => {
+                self.subject.crash(down);
+                vec![Input::Open]
+            }
+            Command::Prompt => Vec::new(),
+        }
+    }
+
+    fn create(&self) -> Input {
+        let template: TemplateId = self.subject.setup().template.id.clone();
+        Input::Create { template, metadata: Map::new() }
+    }
+
+    fn next_message(&mut self) -> MessageId {
+        self.messages += 1;
+        MessageId::new(format!("m{}", self.messages))
+    }
+
+    /// The attempt that is meant: the one named, the one under way, or else the last one.
+    fn attempt(&self, named: Attempt) -> (u32, u32) {
+        let live = self.subject.state().model_call().map(|ModelCall { step, attempt, .. }| (*step, *attempt));
+        named.or(live).unwrap_or((self.subject.state().steps.max(1), 1))
+    }
+
+    /// How often a call was started, so that its end names its last start.
+    fn starts(&self, call: &kode_core::id::CallId) -> u32 {
+        self.subject.state().open_call(call).map_or(1, |open| open.attempt.max(1))
+    }
+
+    fn gone(&self, call: Option<kode_core::id::CallId>) -> EffectKey {
+        match call {
+            Some(call) => EffectKey::Tool { attempt: self.starts(&call), call },
+            None => {
+                let (step, attempt) = self.attempt(None);
+                EffectKey::Model { step, attempt }
+            }
+        }
+    }
+
+    fn delta(&mut self, attempt: Attempt, delta: Delta) -> Input {
+        let (step, attempt) = self.attempt(attempt);
+        let pieces = self.pieces.entry((step, attempt)).or_default();
+        match (&delta, pieces.last_mut()) {
+            (Delta::Text(piece), Some(Block::Text { text })) => text.push_str(piece),
+            (Delta::Thinking(piece), Some(Block::Thinking { text })) => text.push_str(piece),
+            (Delta::Text(piece), _) => pieces.push(Block::text(piece)),
+            (Delta::Thinking(piece), _) => pieces.push(Block::Thinking { text: piece.clone() }),
+        }
+        Input::ModelDeltas { step, attempt, deltas: vec![delta] }
+    }
+
+    fn answer(
+        &mut self,
+        attempt: Attempt,
+        text: Option<String>,
+        finish: Option<Finish>,
+        calls: Vec<Asked>,
+    ) -> Vec<Input> {
+        let last = text.map(|text| self.delta(attempt, Delta::Text(text)));
+        let (step, attempt) = self.attempt(attempt);
+        let natural = if calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
+        let finished = Input::ModelFinished {
+            step,
+            attempt,
+            content: self.pieces.get(&(step, attempt)).cloned().unwrap_or_default(),
+            calls: calls.into_iter().map(|asked| self.find(asked)).collect(),
+            finish: finish.unwrap_or(natural),
+            usage: USAGE,
+        };
+        last.into_iter().chain([finished]).collect()
+    }
+
+    /// Looks a call up, as a registry would.
+    fn find(&self, asked: Asked) -> FoundCall {
+        let traits = self.tools.get(&asked.tool).copied();
+        let problem = |code: &str, message: String| CallProblem { code: code.into(), message, hint: None };
+        let problem = match (traits, &asked.input, asked.invalid) {
+            (None, _, _) => Some(problem("unknown_tool", format!("there is no tool {:?}", asked.tool))),
+            (Some(_), _, Some(why)) => Some(problem("invalid_arguments", why)),
+            (Some(_), Value::Object(_), None) => None,
+            (Some(_), _, None) => Some(problem("invalid_json", "the arguments are no JSON object".into())),
+        };
+        FoundCall { name: asked.tool, input: asked.input, traits, problem }
+    }
+}
