@@ -1,1 +1,37 @@
-//! The file store of kode: checksummed journals, checkpoints, one lock per directory
+#![doc = include_str!("../README.md")]
+//!
+//! # Rooms
+//!
+//! ```text
+//! fs_store   the ports, asynchronous
+//!   store    the ports' steps, blocking           slots   which lease is in force
+//!     writer   one journal under a lease          names   marks, tombstones, epochs
+//!     journal  its segments, its end, its pages   checkpoint · check · reserve
+//!       segment  finding a place, walking lines
+//!         chain    which line may follow which    (pure)
+//!         line     one line                       (pure)
+//! commit     where an append becomes durable      disk    what is asked of a file system
+//! ```
+
+mod chain;
+mod check;
+mod checkpoint;
+mod commit;
+mod disk;
+mod error;
+mod fs_store;
+mod journal;
+mod layout;
+mod line;
+mod names;
+mod reserve;
+mod segment;
+mod slots;
+mod store;
+mod writer;
+
+pub use check::Report;
+pub use fs_store::FsStore;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The store ports over [`crate::store`]: moves what blocks to threads that may. It holds no rule.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kode_core::fact::Entry;
+use kode_core::id::{AgentId, Millis, Seq};
+use kode_core::store::{
+    After, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease, Leases, StoreError,
+    StoreResult,
+};
+
+use crate::check::Report;
+use crate::commit::SyncEach;
+use crate::disk::HostDisk;
+use crate::error::failed;
+use crate::store::Store;
+use crate::writer::{Batch, Tools};
+
+/// A store in a directory of the host. One process at a time writes to it.
+///
+/// Must be used within a tokio runtime: syncs and reads run on its blocking threads. Each leased agent keeps
+/// one file open. Calls that were dropped run to their end.
+pub struct FsStore {
+    pub(crate) store: Arc<Store>,
+}
+
+impl FsStore {
+    /// Opens the store in a directory, which is made (mode 0700) if need be, and takes its lock. The lock is
+    /// free when the store is dropped or the process is dead, however it died. Blocks for a few syncs.
+    ///
+    /// # Errors
+    /// `Unavailable` if another process has it open, or the directory cannot be written; `Incompatible` if a
+    /// later version made it; `Full`.
+    pub fn open(dir: impl AsRef<Path>) -> StoreResult<Self> {
+        let disk = HostDisk::make(dir.as_ref()).map_err(failed("opening the store"))?;
+        Self::over(Store::open(tools(disk))?)
+    }
+
+    /// Opens the store for reading alone: takes no lock, writes nothing, and works beside the process that
+    /// has it open. Everything that would write is refused.
+    ///
+    /// # Errors
+    /// `Unavailable` if the directory cannot be read; `Incompatible` if a later version made it.
+    pub fn open_read_only(dir: impl AsRef<Path>) -> StoreResult<Self> {
+        let disk = HostDisk::open(dir.as_ref()).map_err(failed("opening the store"))?;
+        Self::over(Store::open_read_only(tools(disk))?)
+    }
+
+    /// Reads an agent's whole journal, line by line; `None` for an unknown agent.
+    ///
+    /// # Errors
+    /// `Damaged` at the first bad line, with its place; `Incompatible`; `Unavailable`.
+    pub async fn check(&self, agent: &AgentId) -> StoreResult<Option<Report>> {
+        let agent = agent.clone();
+        self.blocking(move |store| store.check(&agent)).await
+    }
+
+    fn over(store: Store) -> StoreResult<Self> {
+        Ok(Self { store: Arc::new(store) })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.unwrap_or_else(|_| Err(StoreError::Unavailable("the store's work was cut off".into())))
+    }
+}
+
+fn tools(disk: HostDisk) -> Tools {
+    Tools { disk: Arc::new(disk), commit: Arc::new(SyncEach) }
+}
+
+#[async_trait]
+impl Journal for FsStore {
+    async fn append(
+        &self,
+        lease: &Lease,
+        expected: Seq,
+        entries: &[Entry],
+        grade: Durability,
+    ) -> StoreResult<()> {
+        let batch = Batch::of(entries, expected, lease.epoch);
+        // A mere write goes to the kernel's cache: quicker than a change of threads.
+        match self.store.try_append(lease, expected, batch, grade) {
+            Ok(done) => done,
+            Err(batch) => {
+                let lease = lease.clone();
+                self.blocking(move |store| store.append(&lease, expected, batch, grade)).await
+            }
+        }
+    }
+
+    async fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {
+        let agent = agent.clone();
+        self.blocking(move |store| store.read(&agent, after, limit)).await
+    }
+
+    async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
+        let agent = agent.clone();
+        self.blocking(move |store| store.head(&agent)).await
+    }
+}
+
+#[async_trait]
+impl Leases for FsStore {
+    async fn acquire(&self, agent: &AgentId, holder: &str, ttl: Millis, now: Millis) -> StoreResult<Lease> {
+        let (agent, holder) = (agent.clone(), holder.to_owned());
+        self.blocking(move |store| store.acquire(&agent, &holder, ttl, now)).await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Millis, now: Millis) -> StoreResult<Lease> {
+        let lease = lease.clone();
+        self.blocking(move |store| store.renew(&lease, ttl, now)).await
+    }
+
+    async fn release(&self, lease: Lease, clean: bool) -> StoreResult<()> {
+        self.blocking(move |store| store.release(&lease, clean)).await
+    }
+
+    async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
+        self.blocking(Store::unfinished).await
+    }
+}
+
+#[async_trait]
+impl Checkpoints for FsStore {
+    async fn save_checkpoint(&self, lease: &Lease, checkpoint: &Checkpoint) -> StoreResult<()> {
+        let (lease, checkpoint) = (lease.clone(), checkpoint.clone());
+        self.blocking(move |store| store.save_checkpoint(&lease, &checkpoint)).await
+    }
+
+    async fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>> {
+        let agent = agent.clone();
+        self.blocking(move |store| store.load_checkpoint(&agent)).await
+    }
+}
+
+#[async_trait]
+impl Catalog for FsStore {
+    fn kind(&self) -> &'static str {
+        "fs"
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&AgentId>, limit: usize) -> StoreResult<Vec<AgentId>> {
+        let (prefix, after) = (prefix.to_owned(), after.cloned());
+        self.blocking(move |store| store.list(&prefix, after.as_ref(), limit)).await
+    }
+
+    async fn delete(&self, lease: Lease) -> StoreResult<()> {
+        self.blocking(move |store| store.delete(&lease)).await
+    }
+
+    async fn ready(&self) -> StoreResult<()> {
+        self.blocking(Store::ready).await
+    }
+}

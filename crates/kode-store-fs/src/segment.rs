@@ -1,0 +1,245 @@
+//! One segment of a journal: finding a place in it and walking its lines. It never writes.
+//!
+//! A place is found by bisecting the file's bytes: each line is whole by itself and says where the journal
+//! ends with it, so no index is kept that could be wrong. What is read takes one buffer, whatever the length.
+
+use std::io;
+
+use kode_core::id::{AgentId, Seq};
+use kode_core::store::{Head, StoreError, StoreResult};
+
+use crate::chain::{self, Break, Chunk, Tip};
+use crate::disk::Source;
+use crate::error::{damaged, failed, incompatible};
+use crate::line::{self, Crc, FORMAT, Header, Line};
+
+/// How much is read at once.
+const BLOCK: usize = 64 << 10;
+
+/// The name of a segment's file.
+pub(crate) fn file_name(segment: u32) -> String {
+    format!("journal-{segment}.jsonl")
+}
+
+/// The number in a segment's file name.
+pub(crate) fn number(file_name: &str) -> Option<u32> {
+    let digits = file_name.strip_prefix("journal-")?.strip_suffix(".jsonl")?;
+    digits.parse().ok().filter(|number| self::file_name(*number) == file_name)
+}
+
+/// A segment as it was when it was opened.
+pub(crate) struct Segment<S> {
+    source: S,
+    /// What its first line says.
+    pub header: Header,
+    first: u64,
+    end: u64,
+}
+
+/// A place between two lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Where the next line begins.
+    pub at: u64,
+    /// What stands before it.
+    pub tip: Tip,
+}
+
+impl Place {
+    /// Behind a line that begins at `chunk`.
+    pub(crate) fn behind(chunk: &Chunk<'_>, line: &Line<'_>) -> Self {
+        Self { at: chunk.end(), tip: Tip::behind(line) }
+    }
+}
+
+impl<S: Source> Segment<S> {
+    /// Reads the header. What is appended later is not seen.
+    pub(crate) fn open(source: S, agent: &AgentId, number: u32) -> StoreResult<Self> {
+        let end = source.len().map_err(failed("reading a journal"))?;
+        let mut lines = Lines::new(&source, 0, end);
+        let chunk = lines.next().map_err(failed("reading a journal"))?;
+        let (header, first) = header(chunk, agent, number)?;
+        Ok(Self { source, header, first, end })
+    }
+
+    /// Before the first line.
+    pub(crate) fn start(&self) -> Place {
+        Place { at: self.first, tip: Tip::before(&self.header) }
+    }
+
+    /// How long the segment was when it was opened.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The file itself.
+    pub(crate) fn into_source(self) -> S {
+        self.source
+    }
+
+    /// The bytes between two places.
+    pub(crate) fn bytes(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(to - from).map_err(|_| io::ErrorKind::FileTooLarge)?];
+        match self.source.read_at(&mut bytes, from)? {
+            some if some == bytes.len() => Ok(bytes),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Raw lines from a place on, to be told by [`Tip::follow`] whether they are good.
+    pub(crate) fn lines(&self, from: u64) -> Lines<'_, S> {
+        Lines::new(&self.source, from, self.end)
+    }
+
+    /// The last place of which `before` holds, as far as whole lines tell; `before` must hold up to some place
+    /// and not from there on. The lines before the place are not looked at; the ones behind it link to it.
+    pub(crate) fn seek(&self, before: impl Fn(&Head) -> bool) -> io::Result<Place> {
+        let (mut low, mut high) = (self.start(), self.end);
+        while high - low.at > BLOCK as u64 {
+            let middle = low.at + (high - low.at) / 2;
+            match self.whole_line_from(middle, high)? {
+                Some((_, place)) if before(&place.tip.head) => low = place,
+                Some((at, _)) => high = at,
+                None => high = middle,
+            }
+        }
+        self.seek_linear(low, before)
+    }
+
+    fn seek_linear(&self, mut place: Place, before: impl Fn(&Head) -> bool) -> io::Result<Place> {
+        let mut lines = self.lines(place.at);
+        while let Some(chunk) = lines.next()? {
+            match place.tip.follow(&chunk) {
+                Ok(line) if before(&line.head) => place = Place::behind(&chunk, &line),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        Ok(place)
+    }
+
+    /// The first line that is whole by itself and begins between `from` and `to`: where it begins, and the
+    /// place behind it.
+    fn whole_line_from(&self, from: u64, to: u64) -> io::Result<Option<(u64, Place)>> {
+        let mut lines = self.lines(from);
+        // Up to the first newline lies the rest of a line that began before.
+        lines.next()?;
+        while let Some(chunk) = lines.next()? {
+            if chunk.at >= to {
+                return Ok(None);
+            }
+            if let Ok(line) = chunk.line() {
+                return Ok(Some((chunk.at, Place::behind(&chunk, &line))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The highest watermark that the segment tells: that of its last whole line, since they never fall.
+    pub(crate) fn watermark(&self) -> io::Result<Seq> {
+        let mut window = BLOCK as u64;
+        loop {
+            let from = self.end.saturating_sub(window).max(self.first);
+            let told = self.claim_between(from)?;
+            if told > Seq::ZERO || from == self.first {
+                return Ok(told.max(self.header.synced));
+            }
+            window *= 4;
+        }
+    }
+
+    fn claim_between(&self, from: u64) -> io::Result<Seq> {
+        let mut lines = self.lines(from);
+        let mut told = Seq::ZERO;
+        while let Some(chunk) = lines.next()? {
+            told = chain::claim(told, &chunk);
+        }
+        Ok(told)
+    }
+}
+
+/// The header in a segment's first line, and where the next line begins.
+fn header(chunk: Option<Chunk<'_>>, agent: &AgentId, number: u32) -> StoreResult<(Header, u64)> {
+    let file = file_name(number);
+    let bad = |what: &str| damaged(agent, &file, 0, what);
+    let chunk = chunk.filter(|chunk| chunk.whole).ok_or_else(|| bad("the segment has no header"))?;
+    let header = match line::read_header(chunk.bytes) {
+        Ok(header) => header,
+        Err(line::Flaw::Shape) if chunk.line().is_ok() => {
+            return Err(bad("another line stands in the header's place"));
+        }
+        Err(line::Flaw::Checksum) => return Err(bad("the header's checksum does not hold")),
+        Err(line::Flaw::Shape) => {
+            return Err(incompatible(&format!("{agent}/{file}"), "the header is of a later version"));
+        }
+    };
+    if header.format > FORMAT {
+        let what = format!("its format is {}, this version reads up to {FORMAT}", header.format);
+        return Err(incompatible(&format!("{agent}/{file}"), &what));
+    }
+    if &header.agent != agent || header.segment != number {
+        return Err(bad(&format!("the segment is number {} of {}", header.segment, header.agent)));
+    }
+    if number == 1 && header.prev != Crc::of_agent(agent) {
+        return Err(bad("the first segment does not begin the agent's chain"));
+    }
+    Ok((header, chunk.end()))
+}
+
+/// The error of a break that is no torn tail.
+pub(crate) fn damage(agent: &AgentId, number: u32, at: u64, broken: Option<Break>) -> StoreError {
+    let file = file_name(number);
+    match broken {
+        Some(Break::Shape) => incompatible(&format!("{agent}/{file}, byte {at}"), Break::Shape.what()),
+        Some(other) => damaged(agent, &file, at, other.what()),
+        None => damaged(agent, &file, at, "the file ends here, and lines that were on the disk are gone"),
+    }
+}
+
+/// The chunks of a file, one after the other, through one buffer.
+pub(crate) struct Lines<'s, S> {
+    source: &'s S,
+    buffer: Vec<u8>,
+    /// The first byte of the buffer that was not told yet, and where it is in the file.
+    told: usize,
+    at: u64,
+    end: u64,
+}
+
+impl<'s, S: Source> Lines<'s, S> {
+    fn new(source: &'s S, at: u64, end: u64) -> Self {
+        Self { source, buffer: Vec::new(), told: 0, at, end }
+    }
+
+    /// The next chunk; `None` at the end of the file.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Chunk<'_>>> {
+        let mut searched = self.told;
+        let newline = loop {
+            if let Some(found) = memchr::memchr(b'\n', &self.buffer[searched..]) {
+                break Some(searched + found);
+            }
+            searched = self.buffer.len() - self.told;
+            if !self.fill()? {
+                break None;
+            }
+        };
+        let (from, at) = (self.told, self.at);
+        let to = newline.unwrap_or(self.buffer.len());
+        self.told = newline.map_or(to, |newline| newline + 1);
+        self.at += (self.told - from) as u64;
+        let chunk = Chunk { at, bytes: &self.buffer[from..to], whole: newline.is_some() };
+        Ok((self.told > from).then_some(chunk))
+    }
+
+    /// Reads on, with what is not told yet at the front. False at the end.
+    fn fill(&mut self) -> io::Result<bool> {
+        self.buffer.drain(..self.told);
+        self.told = 0;
+        let kept = self.buffer.len();
+        let left = self.end.saturating_sub(self.at + kept as u64);
+        let wanted = left.min(BLOCK.max(kept) as u64) as usize;
+        self.buffer.resize(kept + wanted, 0);
+        let read = self.source.read_at(&mut self.buffer[kept..], self.at + kept as u64)?;
+        self.buffer.truncate(kept + read);
+        Ok(read > 0)
+    }
+}

@@ -1,0 +1,337 @@
+//! The store: what each port asks, as steps on the disk. Everything here blocks; [`crate::FsStore`] is the
+//! asynchronous shell around it.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::io;
+
+use kode_core::fact::Entry;
+use kode_core::id::{AgentId, Epoch, Millis, Seq};
+use kode_core::store::{After, Checkpoint, Durability, Head, Lease, StoreError, StoreResult};
+
+use crate::check::Report;
+use crate::checkpoint;
+use crate::disk::{Access, Disk};
+use crate::error::{failed, found, incompatible};
+use crate::journal::Journal;
+use crate::slots::{Held, Slots, State};
+use crate::writer::{Batch, Tools, Writer};
+use crate::{layout, names, reserve};
+
+/// What the marker file says; the number is the version of the directory's layout.
+const MARKER: &[u8] = b"kode store 1\n";
+
+/// An open store.
+pub(crate) struct Store {
+    tools: Tools,
+    slots: Slots,
+    /// Whether writing is refused.
+    read_only: bool,
+    /// Held for as long as the store is open.
+    _lock: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Store {
+    /// Takes the directory's lock and finishes what a crash left behind.
+    pub(crate) fn open(tools: Tools) -> StoreResult<Self> {
+        let lock = lock(&*tools.disk)?;
+        prepare(&*tools.disk)?;
+        Ok(Self { tools, slots: Slots::default(), read_only: false, _lock: Some(lock) })
+    }
+
+    /// Takes no lock and changes nothing.
+    pub(crate) fn open_read_only(tools: Tools) -> StoreResult<Self> {
+        check_marker(&*tools.disk)?;
+        Ok(Self { tools, slots: Slots::default(), read_only: true, _lock: None })
+    }
+
+    fn disk(&self) -> &dyn Disk {
+        &*self.tools.disk
+    }
+
+    fn writable(&self) -> StoreResult<()> {
+        let why = "it was opened read-only";
+        if self.read_only { Err(StoreError::Unavailable(why.into())) } else { Ok(()) }
+    }
+
+    /// Works under a lease, one at a time for each agent.
+    fn under<T>(&self, lease: &Lease, work: impl FnOnce(&mut Held) -> StoreResult<T>) -> StoreResult<T> {
+        self.writable()?;
+        self.slots.enter(&lease.agent, |state| work(state.in_force(lease.epoch)?))
+    }
+
+    pub(crate) fn append(
+        &self,
+        lease: &Lease,
+        expected: Seq,
+        batch: Batch,
+        grade: Durability,
+    ) -> StoreResult<()> {
+        self.under(lease, |held| held.writer.append(expected, batch, grade))
+    }
+
+    /// Appends without waiting for a lock or a sync; gives the batch back where that is not possible.
+    pub(crate) fn try_append(
+        &self,
+        lease: &Lease,
+        expected: Seq,
+        batch: Batch,
+        grade: Durability,
+    ) -> Result<StoreResult<()>, Batch> {
+        let mut batch = Some(batch);
+        let mere_write = |held: &Held| held.writer.is_mere_write(grade);
+        let done = self.slots.try_enter(lease, mere_write, |held| {
+            let batch = batch.take().expect("the work is done at most once");
+            held.writer.append(expected, batch, grade)
+        });
+        done.ok_or_else(|| batch.take().expect("the work was not done"))
+    }
+
+    /// Reads up to where the writer has told, or, with no writer, up to where the journal is whole.
+    pub(crate) fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {
+        let read = || {
+            let found = self.look(agent)?;
+            found.map_or(Ok(Vec::new()), |(journal, head)| journal.read(after, head.seq, limit))
+        };
+        twice(read)
+    }
+
+    pub(crate) fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
+        let head = twice(|| Ok(self.look(agent)?.map(|(_, head)| head)))?;
+        Ok(head.filter(|head| head.seq > Seq::ZERO))
+    }
+
+    /// A journal and its end. The end is asked for before the files are opened, so they have it; and no lease
+    /// is granted in between, so they have nothing beyond it that is not acknowledged.
+    fn look(&self, agent: &AgentId) -> StoreResult<Option<(OpenJournal, Head)>> {
+        loop {
+            let told = self.slots.told(agent);
+            let Some(journal) = Journal::find(self.disk(), agent, Access::Read)? else { return Ok(None) };
+            match told {
+                Some(head) => return Ok(Some((journal, head))),
+                None if self.slots.told(agent).is_none() => {
+                    let survey = journal.survey(checkpoint::covered(self.disk(), agent)?)?;
+                    return Ok(Some((journal, survey.whole.tip.head)));
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(crate) fn check(&self, agent: &AgentId) -> StoreResult<Option<Report>> {
+        let Some(journal) = Journal::find(self.disk(), agent, Access::Read)? else { return Ok(None) };
+        journal.check(checkpoint::covered(self.disk(), agent)?).map(Some)
+    }
+
+    pub(crate) fn acquire(
+        &self,
+        agent: &AgentId,
+        holder: &str,
+        ttl: Millis,
+        now: Millis,
+    ) -> StoreResult<Lease> {
+        self.writable()?;
+        self.slots.enter(agent, |state| {
+            state.free_for(holder, now)?;
+            let writer = self.take(agent, state)?;
+            let epoch = self.grant(agent, writer.told().epoch, now)?;
+            let expires = now.saturating_add(ttl);
+            state.held = Some(Held { epoch, holder: holder.to_owned(), expires, writer });
+            Ok(Lease { agent: agent.clone(), epoch, expires })
+        })
+    }
+
+    /// Ends the lease before, if any, and takes the journal up.
+    fn take(&self, agent: &AgentId, state: &mut State) -> StoreResult<Writer> {
+        let disk = self.disk();
+        let died =
+            state.end().is_none() && names::is_marked(disk, agent).map_err(failed("taking a journal up"))?;
+        if died {
+            // The last writer may have died between making a name and syncing it.
+            let synced = found(disk.sync_dir(agent.as_str())).and_then(|_| disk.sync_dir(""));
+            synced.map_err(failed("taking a journal up"))?;
+        }
+        let covered = checkpoint::covered(disk, agent)?;
+        Writer::take(self.tools.clone(), agent, covered, &mut state.suspect)
+    }
+
+    fn grant(&self, agent: &AgentId, last: Epoch, now: Millis) -> StoreResult<Epoch> {
+        let disk = self.disk();
+        let counter = names::counter(disk, agent).map_err(failed("granting a lease"))?;
+        let epoch = Epoch::grant(counter, last, now);
+        if epoch > Epoch::MAX {
+            return Err(StoreError::Incompatible(format!("{agent}: no epoch above {} is left", Epoch::MAX)));
+        }
+        let marked = reserve::even_when_full(disk, || names::mark(disk, agent, epoch));
+        marked.map_err(failed("granting a lease"))?;
+        Ok(epoch)
+    }
+
+    pub(crate) fn renew(&self, lease: &Lease, ttl: Millis, now: Millis) -> StoreResult<Lease> {
+        self.under(lease, |held| {
+            held.expires = now.saturating_add(ttl);
+            Ok(Lease { expires: held.expires, ..lease.clone() })
+        })
+    }
+
+    pub(crate) fn release(&self, lease: &Lease, clean: bool) -> StoreResult<()> {
+        self.writable()?;
+        self.slots.enter(&lease.agent, |state| {
+            let Ok(held) = state.in_force(lease.epoch) else { return Ok(()) };
+            let begun = held.writer.has_begun();
+            state.end();
+            if !clean {
+                return Ok(());
+            }
+            names::clear(self.disk(), &lease.agent, begun).map_err(failed("giving a lease back"))
+        })
+    }
+
+    pub(crate) fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
+        names::unfinished(self.disk()).map_err(failed("listing unfinished agents"))
+    }
+
+    pub(crate) fn save_checkpoint(&self, lease: &Lease, checkpoint: &Checkpoint) -> StoreResult<()> {
+        self.under(lease, |held| {
+            held.writer.sync_to(checkpoint.seq)?;
+            checkpoint::save(self.disk(), &lease.agent, checkpoint)
+        })
+    }
+
+    /// Waits for a save under way, so that no mixture of two checkpoints is met.
+    pub(crate) fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>> {
+        self.slots.enter(agent, |_| {
+            let Some(checkpoint) = checkpoint::load(self.disk(), agent)? else { return Ok(None) };
+            let head = self.look(agent)?.map(|(_, head)| head.seq);
+            Ok(head.is_some_and(|head| checkpoint.seq <= head).then_some(checkpoint))
+        })
+    }
+
+    pub(crate) fn list(
+        &self,
+        prefix: &str,
+        after: Option<&AgentId>,
+        limit: usize,
+    ) -> StoreResult<Vec<AgentId>> {
+        let mut page = BTreeSet::new();
+        let listed = self.disk().each_name("", &mut |name| {
+            let wanted = AgentId::new(name).ok();
+            let wanted = wanted.filter(|id| id.is_under(prefix) && after.is_none_or(|after| id > after));
+            page.extend(wanted);
+            if page.len() > limit {
+                page.pop_last();
+            }
+        });
+        listed.map_err(failed("listing agents"))?;
+        Ok(page.into_iter().collect())
+    }
+
+    /// The tombstone is on the disk before the directory loses its name, and that before it is emptied: so a
+    /// crash leaves the whole agent, or nothing of it but its tombstone, and readers never meet half of one.
+    pub(crate) fn delete(&self, lease: &Lease) -> StoreResult<()> {
+        self.writable()?;
+        let (disk, agent) = (self.disk(), &lease.agent);
+        self.slots.enter(agent, |state| {
+            state.in_force(lease.epoch)?;
+            let bury = || names::bury(disk, agent, lease.epoch).and_then(|()| unname(disk, agent));
+            reserve::even_when_full(disk, bury).map_err(failed("deleting an agent"))?;
+            state.end();
+            state.suspect = None;
+            Ok(())
+        })?;
+        tidy(disk, agent);
+        Ok(())
+    }
+
+    /// Writes and syncs a small new file, and sets the reserve aside again if it was used.
+    pub(crate) fn ready(&self) -> StoreResult<()> {
+        if self.read_only {
+            return check_marker(self.disk());
+        }
+        let disk = self.disk();
+        let probe = || {
+            disk.open(layout::PROBE, Access::Make)?.write_at(&[0; 4096], 0)?;
+            disk.open(layout::PROBE, Access::Write)?.sync()?;
+            disk.remove_file(layout::PROBE)?;
+            reserve::keep(disk)
+        };
+        probe().map_err(failed("checking the store"))
+    }
+}
+
+type OpenJournal = Journal<Box<dyn crate::disk::DiskFile>>;
+
+/// A journal that seems damaged is looked at once more: its agent may just have been deleted and made again
+/// between two of its files.
+fn twice<T>(mut read: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
+    match read() {
+        Err(StoreError::Damaged(_)) => read(),
+        done => done,
+    }
+}
+
+/// Takes an agent's directory out of sight.
+fn unname(disk: &dyn Disk, agent: &AgentId) -> io::Result<()> {
+    let going = layout::going(agent);
+    found(disk.remove_tree(&going))?;
+    found(disk.rename(agent.as_str(), &going))?;
+    disk.sync_dir("")
+}
+
+/// Removes what is out of sight. What fails here is done when the store is opened next.
+fn tidy(disk: &dyn Disk, agent: &AgentId) {
+    let tidied = found(disk.remove_tree(&layout::going(agent)))
+        .and_then(|_| found(disk.remove_file(&layout::mark(agent))))
+        .and_then(|_| reserve::keep(disk));
+    if let Err(error) = tidied {
+        tracing::warn!(%agent, %error, "a deleted agent's files are left for later");
+    }
+}
+
+fn lock(disk: &dyn Disk) -> StoreResult<Box<dyn Any + Send + Sync>> {
+    disk.lock(layout::LOCK).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => StoreError::Unavailable(
+            "the store is in use by another process; stop that one, or reach it with `--server`".into(),
+        ),
+        _ => failed("opening the store")(error),
+    })
+}
+
+fn prepare(disk: &dyn Disk) -> StoreResult<()> {
+    check_marker(disk)?;
+    let prepared = (|| {
+        disk.make_dir(layout::UNFINISHED)?;
+        disk.make_dir(layout::TOMBSTONES)?;
+        let marker = disk.open(layout::MARKER, Access::Make)?;
+        marker.write_at(MARKER, 0)?;
+        marker.sync()?;
+        remove_leftovers(disk)?;
+        disk.sync_dir("")
+    })();
+    prepared.map_err(failed("opening the store"))?;
+    if let Err(error) = reserve::keep(disk) {
+        tracing::warn!(%error, "no space could be set aside; deleting may fail while the disk is full");
+    }
+    Ok(())
+}
+
+/// A directory without a marker is taken for a new store, or for one whose making was cut off.
+fn check_marker(disk: &dyn Disk) -> StoreResult<()> {
+    let marker = found(disk.open(layout::MARKER, Access::Read))
+        .and_then(|file| file.map(|file| crate::disk::content(&*file)).transpose());
+    match marker.map_err(failed("opening the store"))? {
+        Some(text) if MARKER.starts_with(&text) => Ok(()),
+        Some(_) => Err(incompatible(layout::MARKER, "the store's layout is of another version")),
+        None => Ok(()),
+    }
+}
+
+fn remove_leftovers(disk: &dyn Disk) -> io::Result<()> {
+    let mut leftovers = Vec::new();
+    disk.each_name("", &mut |name| {
+        if layout::is_leftover(name) {
+            leftovers.push(name.to_owned());
+        }
+    })?;
+    leftovers.iter().try_for_each(|name| found(disk.remove_tree(name)).map(drop))
+}

@@ -1,0 +1,373 @@
+//! What survives: power cuts, failed syncs, deaths at every operation, full disks. And that these tests would
+//! notice if nothing were synced.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use kode_core::fact::Entry;
+use kode_core::id::Seq;
+use kode_core::store::{Catalog, Checkpoints, Durability, Journal, Leases, StoreError, StoreResult};
+use kode_testkit::store_suite::checkpoints::checkpoint;
+use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, step};
+use kode_testkit::store_suite::{Bench, run};
+
+use super::sim::SimDisk;
+use super::{Dice, soak};
+use crate::FsStore;
+use crate::commit::{Commit, SyncEach};
+use crate::disk::{Access, Disk, DiskFile};
+use crate::store::Store;
+use crate::writer::Tools;
+
+/// A commit that syncs nothing: the sabotage that must be noticed.
+struct NoSync;
+
+impl Commit for NoSync {
+    fn commit(&self, _segment: &dyn DiskFile, _line: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn open_with(disk: &SimDisk, commit: Arc<dyn Commit>) -> FsStore {
+    let store = Store::open(Tools { disk: Arc::new(disk.clone()), commit }).unwrap();
+    FsStore { store: Arc::new(store) }
+}
+
+fn open(disk: &SimDisk) -> FsStore {
+    open_with(disk, Arc::new(SyncEach))
+}
+
+struct Simulated {
+    disk: SimDisk,
+    dice: Mutex<Dice>,
+}
+
+impl Simulated {
+    fn new() -> Self {
+        Self { disk: SimDisk::new(), dice: Mutex::new(Dice::new(1)) }
+    }
+}
+
+#[async_trait]
+impl Bench for Simulated {
+    type Store = FsStore;
+
+    async fn open(&self) -> FsStore {
+        open(&self.disk)
+    }
+
+    async fn power_cut(&self) -> bool {
+        self.disk.lose_power(&mut self.dice.lock().unwrap());
+        true
+    }
+}
+
+mod conformance {
+    use super::*;
+
+    kode_testkit::store_suite!(Simulated::new());
+}
+
+/// Some appends of both grades; tells all entries, and how many of them are known to be synced.
+async fn write_some(store: &FsStore, pen: &mut Pen, dice: &mut Dice, written: &mut Vec<Entry>) -> usize {
+    let mut synced = 0;
+    for _ in 0..1 + dice.roll(8) {
+        if dice.roll(3) > 0 {
+            written.extend(pen.write_chunk(store, &"x".repeat(dice.roll(700)), 1).await);
+        } else {
+            written.extend(pen.write(store, vec![step(1); 1 + dice.roll(3)]).await);
+            synced = written.len();
+        }
+    }
+    synced
+}
+
+/// Writes and loses power, again and again; tells the first thing that was lost though it was synced.
+async fn survive(seed: u64, disk: &SimDisk, commit: &Arc<dyn Commit>) -> Result<(), String> {
+    let (mut dice, agent) = (Dice::new(seed), id("a"));
+    let mut written: Vec<Entry> = Vec::new();
+    let mut known = 0;
+    let mut last_epoch = None;
+    for round in 0..4 {
+        let store = open_with(disk, commit.clone());
+        let taken = store.acquire(&agent, HOLDER, TTL, NOW).await;
+        let lease = taken.map_err(|error| format!("seed {seed}, round {round}: {error}"))?;
+        let mut pen = Pen { lease, head: store.head(&agent).await.unwrap().unwrap_or_default() };
+        let left = all(&store, &agent).await;
+        if left.len() < known || left != written[..left.len()] {
+            return Err(format!("seed {seed}, round {round}: {} of {known} are left", left.len()));
+        }
+        if last_epoch.is_some_and(|last| last >= pen.epoch()) {
+            return Err(format!("seed {seed}, round {round}: epoch {} came again", pen.epoch()));
+        }
+        written.truncate(left.len());
+        known = known.max(write_some(&store, &mut pen, &mut dice, &mut written).await);
+        last_epoch = written.last().map(|entry| entry.epoch).filter(|_| known == written.len());
+        drop(store);
+        disk.lose_power(&mut dice);
+    }
+    Ok(())
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    0..150 * soak()
+}
+
+#[test]
+fn g1_synced_entries_survive_power_cuts_in_any_order_of_sectors() {
+    run(async {
+        let commit: Arc<dyn Commit> = Arc::new(SyncEach);
+        for seed in seeds() {
+            assert_eq!(survive(seed, &SimDisk::new(), &commit).await, Ok(()));
+        }
+    });
+}
+
+#[test]
+fn a_store_that_does_not_sync_is_found_out() {
+    run(async {
+        let commit: Arc<dyn Commit> = Arc::new(NoSync);
+        let mut found = 0;
+        for seed in seeds() {
+            found += u64::from(survive(seed, &SimDisk::new(), &commit).await.is_err());
+        }
+        assert!(found > seeds().end / 2, "only {found} of {} were found out", seeds().end);
+    });
+}
+
+#[test]
+fn a_store_that_does_not_sync_names_is_found_out() {
+    run(async {
+        let disk = SimDisk::new();
+        disk.forget_names();
+        let mut pen = Pen::take(&open(&disk), &id("a")).await;
+        let store = open(&disk);
+        pen.lease = Pen::take(&store, &id("a")).await.lease;
+        pen.write_steps(&store, 1).await;
+        drop(store);
+        // With these dice no directory is lucky.
+        let mut dice = Dice::new(3);
+        disk.lose_power(&mut dice);
+        assert_eq!(all(&open(&disk), &id("a")).await, []);
+    });
+}
+
+#[test]
+fn g1_after_a_failed_sync_the_tail_goes_to_a_new_segment() {
+    run(async {
+        let (disk, agent) = (SimDisk::new(), id("a"));
+        let store = open(&disk);
+        let mut pen = Pen::take(&store, &agent).await;
+        let mut written = pen.write_steps(&store, 2).await;
+        written.extend(pen.write_chunk(&store, "buffered", 3).await);
+        let told = all(&store, &agent).await;
+        let batch = pen.entries([(step(3), 1)]);
+        disk.fail_next_sync();
+        let failed = pen.try_write(&store, &batch, Durability::Synced).await;
+        assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+        // Nothing more under this lease, and nobody is told of the batch whose outcome is unknown.
+        let refused = pen.try_write(&store, &batch, Durability::Synced).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert_eq!(all(&store, &agent).await, told);
+        // The new lease has the whole tail, and it is on the disk before anything follows.
+        let pen = Pen::take(&store, &agent).await;
+        written.extend(batch);
+        assert_eq!((all(&store, &agent).await, pen.head.seq), (written.clone(), Seq(4)));
+        assert!(disk.open("a/journal-2.jsonl", Access::Read).is_ok());
+        drop(store);
+        disk.lose_power(&mut Dice::new(1));
+        let store = open(&disk);
+        let mut pen = Pen::take(&store, &agent).await;
+        written.extend(pen.write_steps(&store, 2).await);
+        assert_eq!(all(&store, &agent).await, written);
+    });
+}
+
+#[test]
+fn g1_a_failed_sync_is_remembered_when_the_lease_is_given_back() {
+    run(async {
+        let (disk, agent) = (SimDisk::new(), id("a"));
+        let store = open(&disk);
+        let mut pen = Pen::take(&store, &agent).await;
+        pen.write_steps(&store, 1).await;
+        let batch = pen.entries([(step(2), 1)]);
+        disk.fail_next_sync();
+        assert!(pen.try_write(&store, &batch, Durability::Synced).await.is_err());
+        store.release(pen.lease, false).await.unwrap();
+        let mut pen = Pen::take(&store, &agent).await;
+        pen.write_steps(&store, 1).await;
+        drop(store);
+        disk.lose_power(&mut Dice::new(1));
+        assert_eq!(all(&open(&disk), &agent).await.len(), 3);
+    });
+}
+
+/// The kernel shows the tail although it is not on the disk, and nobody is left who knows.
+#[test]
+fn g1_a_failed_sync_that_the_process_did_not_outlive_is_made_good() {
+    run(async {
+        let (disk, agent) = (SimDisk::new(), id("a"));
+        let store = open(&disk);
+        let mut pen = Pen::take(&store, &agent).await;
+        pen.write_steps(&store, 1).await;
+        let batch = pen.entries([(step(2), 1)]);
+        disk.fail_next_sync();
+        assert!(pen.try_write(&store, &batch, Durability::Synced).await.is_err());
+        drop(store);
+        disk.revive();
+        let store = open(&disk);
+        let mut pen = Pen::take(&store, &agent).await;
+        assert_eq!(pen.head.seq, Seq(2));
+        pen.write_steps(&store, 1).await;
+        drop(store);
+        disk.lose_power(&mut Dice::new(1));
+        assert_eq!(all(&open(&disk), &agent).await.len(), 3);
+    });
+}
+
+#[test]
+fn g7_a_torn_tail_is_off_the_disk_before_the_lease_is_granted() {
+    run(async {
+        for seed in 0..20 {
+            let (disk, agent) = (SimDisk::new(), id("a"));
+            let store = open(&disk);
+            Pen::take(&store, &agent).await.write_steps(&store, 2).await;
+            drop(store);
+            let journal = disk.open("a/journal-1.jsonl", Access::Write).unwrap();
+            let whole = journal.len().unwrap();
+            journal.write_at(&[b'x'; 3_000], whole).unwrap();
+            journal.sync().unwrap();
+            let store = open(&disk);
+            Pen::take(&store, &agent).await;
+            drop(store);
+            disk.lose_power(&mut Dice::new(seed));
+            assert_eq!(journal.len().unwrap(), whole);
+        }
+    });
+}
+
+#[test]
+fn g4_the_first_append_of_an_epoch_survives_whatever_its_grade() {
+    run(async {
+        for seed in 0..20 {
+            let (disk, agent) = (SimDisk::new(), id("a"));
+            let store = open(&disk);
+            for text in ["first", "second", "third"] {
+                Pen::take(&store, &agent).await.write_chunk(&store, text, 1).await;
+            }
+            drop(store);
+            disk.lose_power(&mut Dice::new(seed));
+            let store = open(&disk);
+            assert_eq!(all(&store, &agent).await.len(), 3);
+            // And the mark that says that there is something to go on with.
+            assert_eq!(store.unfinished().await, Ok(vec![agent]));
+        }
+    });
+}
+
+/// What a life of an agent was told to be done.
+#[derive(Default)]
+struct Told {
+    written: Vec<Entry>,
+    /// How many entries were acknowledged as synced.
+    synced: usize,
+    /// Whether a deletion was begun, and whether it was acknowledged.
+    deleting: bool,
+    deleted: bool,
+}
+
+/// A whole life; ends at the first error.
+async fn live(store: &FsStore, told: &mut Told) -> StoreResult<()> {
+    let agent = id("a");
+    for _ in 0..2 {
+        let lease = store.acquire(&agent, "node-1", 1_000, 0).await?;
+        let head = store.head(&agent).await?.unwrap_or_default();
+        let mut pen = Pen { lease, head };
+        for (fact, grade) in [
+            (step(1), Durability::Synced),
+            (chunk("x", 1), Durability::Buffered),
+            (step(2), Durability::Synced),
+        ] {
+            let batch = pen.entries([(fact, 1)]);
+            told.written.extend(batch.clone());
+            pen.try_write(store, &batch, grade).await?;
+            if grade == Durability::Synced {
+                told.synced = told.written.len();
+            }
+        }
+        store.save_checkpoint(&pen.lease, &checkpoint(pen.head.seq.0, "x")).await?;
+        store.release(pen.lease, true).await?;
+    }
+    let lease = store.acquire(&agent, "node-1", 1_000, 0).await?;
+    told.deleting = true;
+    store.delete(lease).await?;
+    told.deleted = true;
+    Ok(())
+}
+
+/// Whatever the machine died of: what was acknowledged is there, or all of it is gone if that was asked for.
+async fn assert_kept(store: &FsStore, told: &Told, died_after: usize) {
+    let left = all(store, &id("a")).await;
+    let pen = Pen::take(store, &id("a")).await;
+    assert_eq!(pen.head.seq.0, left.len() as u64);
+    let kept = left.len() >= told.synced && left == told.written[..left.len()];
+    let gone = told.deleting && left.is_empty();
+    assert!(if told.deleted { gone } else { kept || gone }, "after {died_after}: {} are left", left.len());
+    let loaded = store.load_checkpoint(&id("a")).await.unwrap();
+    assert!(loaded.is_none_or(|checkpoint| checkpoint.seq.0 <= left.len() as u64));
+}
+
+#[test]
+fn g1_g7_a_death_at_any_operation_loses_nothing_acknowledged() {
+    run(async {
+        let mut died_after = 0;
+        loop {
+            for power in [false, true] {
+                let disk = SimDisk::new();
+                let store = open(&disk);
+                disk.die_after(died_after);
+                let mut told = Told::default();
+                let lived = live(&store, &mut told).await;
+                drop(store);
+                if power {
+                    disk.lose_power(&mut Dice::new(died_after as u64))
+                } else {
+                    disk.revive()
+                }
+                assert_kept(&open(&disk), &told, died_after).await;
+                if lived.is_ok() {
+                    assert!(died_after > 40 && disk.operations() > 40);
+                    return;
+                }
+            }
+            died_after += 1;
+        }
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_messages_and_still_reads_and_deletes() {
+    run(async {
+        let (disk, agent) = (SimDisk::new(), id("a"));
+        let store = open(&disk);
+        let mut pen = Pen::take(&store, &agent).await;
+        let mut written = pen.write_steps(&store, 2).await;
+        disk.fill_up(100);
+        let batch = pen.entries([(chunk(&"x".repeat(500), 1), 1)]);
+        let refused = pen.try_write(&store, &batch, Durability::Synced).await;
+        assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+        assert_eq!(all(&store, &agent).await, written);
+        assert!(matches!(store.ready().await, Err(StoreError::Full(_))));
+        // The torn rest of the append is cut by the next writer, in its place.
+        let mut pen = Pen::take(&store, &agent).await;
+        assert!(disk.open("a/journal-2.jsonl", Access::Read).is_err());
+        disk.fill_up(0);
+        let other = Pen::take(&store, &id("b")).await;
+        store.delete(other.lease).await.expect("the reserve has room for a tombstone");
+        disk.fill_up(1 << 20);
+        written.extend(pen.write_steps(&store, 1).await);
+        assert_eq!(all(&store, &agent).await, written);
+        assert_eq!(store.ready().await, Ok(()));
+    });
+}

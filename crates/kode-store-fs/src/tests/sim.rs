@@ -1,0 +1,354 @@
+//! A disk in memory that forgets what was not synced, fails when told to, and can be full.
+//!
+//! Like the real ones: a write is in the cache by sectors; a sync puts the sectors written since the last one
+//! on the disk, and after a failed sync they count as clean although they are not there; a name is on the
+//! disk once its directory was synced.
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use super::Dice;
+use crate::disk::{Access, Disk, DiskFile, Source};
+
+const SECTOR: usize = 512;
+
+#[derive(Default, Clone)]
+struct FileNode {
+    cached: Vec<u8>,
+    durable: Vec<u8>,
+    dirty: BTreeSet<usize>,
+}
+
+#[derive(Default, Clone)]
+struct DirNode {
+    cached: BTreeMap<String, usize>,
+    durable: BTreeMap<String, usize>,
+}
+
+enum Node {
+    File(FileNode),
+    Dir(DirNode),
+}
+
+/// What goes wrong.
+#[derive(Default)]
+struct Trouble {
+    /// How many more operations work before the machine is dead.
+    lifetime: Option<usize>,
+    /// The next sync of a file fails.
+    sync_fails: bool,
+    /// Bytes that all files may have together.
+    capacity: Option<usize>,
+    /// Syncs of directories are forgotten.
+    forgets_names: bool,
+}
+
+struct World {
+    nodes: Vec<Node>,
+    locked: Arc<()>,
+    trouble: Trouble,
+    operations: usize,
+}
+
+/// The disk. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct SimDisk(Arc<Mutex<World>>);
+
+fn none<T>() -> io::Result<T> {
+    Err(io::ErrorKind::NotFound.into())
+}
+
+impl FileNode {
+    fn touch(&mut self, from: usize, to: usize) {
+        self.dirty.extend(from / SECTOR..to.div_ceil(SECTOR));
+    }
+
+    fn write(&mut self, bytes: &[u8], at: usize) {
+        let end = at + bytes.len();
+        if self.cached.len() < end {
+            self.cached.resize(end, 0);
+        }
+        self.cached[at..end].copy_from_slice(bytes);
+        self.touch(at, end);
+    }
+
+    fn set_len(&mut self, len: usize) {
+        let (from, to) = (len.min(self.cached.len()), len.max(self.cached.len()));
+        self.cached.resize(len, 0);
+        self.touch(from, to);
+    }
+
+    fn put_sector(&mut self, sector: usize) {
+        let from = sector * SECTOR;
+        let to = (from + SECTOR).min(self.cached.len()).min(self.durable.len());
+        if from < to {
+            self.durable[from..to].copy_from_slice(&self.cached[from..to]);
+        }
+    }
+
+    fn sync(&mut self) {
+        self.durable.resize(self.cached.len(), 0);
+        for sector in std::mem::take(&mut self.dirty) {
+            self.put_sector(sector);
+        }
+    }
+
+    /// Any of the sectors that were not synced may have reached the disk, with or without the new length.
+    fn lose_power(&mut self, dice: &mut Dice) {
+        if !self.dirty.is_empty() && dice.roll(3) > 0 {
+            self.durable.resize(self.cached.len(), 0);
+            for sector in std::mem::take(&mut self.dirty) {
+                if dice.roll(2) == 0 {
+                    self.put_sector(sector);
+                }
+            }
+        }
+        self.dirty.clear();
+        self.cached = self.durable.clone();
+    }
+}
+
+impl DirNode {
+    fn lose_power(&mut self, dice: &mut Dice) {
+        if dice.roll(2) == 0 {
+            self.durable = self.cached.clone();
+        }
+        self.cached = self.durable.clone();
+    }
+}
+
+impl World {
+    fn dir(&mut self, node: usize) -> io::Result<&mut DirNode> {
+        match &mut self.nodes[node] {
+            Node::Dir(dir) => Ok(dir),
+            Node::File(_) => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn file(&mut self, node: usize) -> &mut FileNode {
+        match &mut self.nodes[node] {
+            Node::File(file) => file,
+            Node::Dir(_) => panic!("a directory was opened as a file"),
+        }
+    }
+
+    fn find(&mut self, path: &str) -> io::Result<usize> {
+        path.split('/')
+            .filter(|part| !part.is_empty())
+            .try_fold(0, |node, part| self.dir(node)?.cached.get(part).copied().map_or_else(none, Ok))
+    }
+
+    /// The directory that has a path, and the path's last name.
+    fn parent<'p>(&mut self, path: &'p str) -> io::Result<(usize, &'p str)> {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.find(dir)?, name))
+    }
+
+    fn make(&mut self, path: &str, node: Node) -> io::Result<usize> {
+        let (parent, name) = self.parent(path)?;
+        let made = self.nodes.len();
+        self.nodes.push(node);
+        self.dir(parent)?.cached.insert(name.to_owned(), made);
+        Ok(made)
+    }
+
+    fn unlink(&mut self, path: &str) -> io::Result<usize> {
+        let (parent, name) = self.parent(path)?;
+        self.dir(parent)?.cached.remove(name).map_or_else(none, Ok)
+    }
+
+    fn used(&mut self, node: usize) -> usize {
+        match &self.nodes[node] {
+            Node::File(file) => file.cached.len(),
+            Node::Dir(dir) => {
+                let children: Vec<_> = dir.cached.values().copied().collect();
+                children.into_iter().map(|child| self.used(child)).sum()
+            }
+        }
+    }
+
+    /// How many of `wanted` more bytes there is room for.
+    fn room(&mut self, wanted: usize) -> usize {
+        let Some(capacity) = self.trouble.capacity else { return wanted };
+        wanted.min(capacity.saturating_sub(self.used(0)))
+    }
+}
+
+impl SimDisk {
+    pub(super) fn new() -> Self {
+        let nodes = vec![Node::Dir(DirNode::default())];
+        let world = World { nodes, locked: Arc::default(), trouble: Trouble::default(), operations: 0 };
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
+        work(&mut self.0.lock().unwrap())
+    }
+
+    /// One operation that changes something; fails once the machine is dead.
+    fn change<T>(&self, work: impl FnOnce(&mut World) -> io::Result<T>) -> io::Result<T> {
+        self.with(|world| {
+            world.operations += 1;
+            match &mut world.trouble.lifetime {
+                Some(0) => return Err(io::Error::other("the machine is dead")),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            work(world)
+        })
+    }
+
+    /// How many operations changed something so far.
+    pub(super) fn operations(&self) -> usize {
+        self.with(|world| world.operations)
+    }
+
+    pub(super) fn die_after(&self, operations: usize) {
+        self.with(|world| world.trouble.lifetime = Some(operations));
+    }
+
+    pub(super) fn fail_next_sync(&self) {
+        self.with(|world| world.trouble.sync_fails = true);
+    }
+
+    pub(super) fn forget_names(&self) {
+        self.with(|world| world.trouble.forgets_names = true);
+    }
+
+    /// Leaves this many bytes free.
+    pub(super) fn fill_up(&self, free: usize) {
+        self.with(|world| world.trouble.capacity = Some(world.used(0) + free));
+    }
+
+    /// The process is dead, the machine is not.
+    pub(super) fn revive(&self) {
+        self.with(|world| (world.trouble, world.locked) = (Trouble::default(), Arc::default()));
+    }
+
+    /// The power was gone: what was not synced is there in part or not at all.
+    pub(super) fn lose_power(&self, dice: &mut Dice) {
+        self.revive();
+        self.with(|world| {
+            for node in &mut world.nodes {
+                match node {
+                    Node::File(file) => file.lose_power(dice),
+                    Node::Dir(dir) => dir.lose_power(dice),
+                }
+            }
+        });
+    }
+}
+
+impl Disk for SimDisk {
+    fn each_name(&self, dir: &str, tell: &mut dyn FnMut(&str)) -> io::Result<()> {
+        let names = self.with(|world| {
+            let node = world.find(dir)?;
+            Ok::<Vec<String>, io::Error>(world.dir(node)?.cached.keys().cloned().collect())
+        })?;
+        names.iter().for_each(|name| tell(name));
+        Ok(())
+    }
+
+    fn make_dir(&self, dir: &str) -> io::Result<()> {
+        self.change(|world| match world.find(dir) {
+            Ok(_) => Ok(()),
+            Err(_) => world.make(dir, Node::Dir(DirNode::default())).map(drop),
+        })
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let found = self.with(|world| world.find(name));
+        let node = match found {
+            Err(_) if access == Access::Make => {
+                self.change(|world| world.make(name, Node::File(FileNode::default())))?
+            }
+            found => found?,
+        };
+        Ok(Box::new(SimFile { disk: self.clone(), node }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.change(|world| {
+            let node = world.unlink(from)?;
+            let (parent, name) = world.parent(to)?;
+            world.dir(parent)?.cached.insert(name.to_owned(), node);
+            Ok(())
+        })
+    }
+
+    fn remove_file(&self, name: &str) -> io::Result<()> {
+        self.change(|world| world.unlink(name).map(drop))
+    }
+
+    fn remove_tree(&self, dir: &str) -> io::Result<()> {
+        self.remove_file(dir)
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        self.change(|world| {
+            let node = world.find(dir)?;
+            if !world.trouble.forgets_names {
+                let dir = world.dir(node)?;
+                dir.durable = dir.cached.clone();
+            }
+            Ok(())
+        })
+    }
+
+    fn lock(&self, _name: &str) -> io::Result<Box<dyn Any + Send + Sync>> {
+        self.with(|world| match Arc::strong_count(&world.locked) {
+            1 => Ok(Box::new(world.locked.clone()) as Box<dyn Any + Send + Sync>),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        })
+    }
+}
+
+struct SimFile {
+    disk: SimDisk,
+    node: usize,
+}
+
+impl Source for SimFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.with(|world| world.file(self.node).cached.len()) as u64)
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        self.disk.with(|world| world.file(self.node).cached.read_at(into, at))
+    }
+}
+
+impl DiskFile for SimFile {
+    /// On a full disk what there is room for is written, as the kernel does it.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        let at = at as usize;
+        self.disk.change(|world| {
+            let grows = (at + bytes.len()).saturating_sub(world.file(self.node).cached.len());
+            let fits = bytes.len() - (grows - world.room(grows));
+            world.file(self.node).write(&bytes[..fits], at);
+            if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        })
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.change(|world| {
+            world.file(self.node).set_len(len as usize);
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.change(|world| {
+            let fails = std::mem::take(&mut world.trouble.sync_fails);
+            let file = world.file(self.node);
+            if fails {
+                file.dirty.clear();
+                return Err(io::Error::other("the sync failed"));
+            }
+            file.sync();
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! The one writer of a journal, for the time of one lease: takes the journal up whole, then appends.
+//!
+//! It knows nothing of leases and never retries. After a failed write or sync it takes nothing any more, and
+//! the next writer is told what to distrust.
+
+use std::io;
+use std::sync::Arc;
+
+use kode_core::fact::Entry;
+use kode_core::id::{AgentId, Epoch, Seq};
+use kode_core::store::{Durability, Head, StoreError, StoreResult};
+use serde_json::value::RawValue;
+
+use crate::chain::Tip;
+use crate::commit::Commit;
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::{failed, found};
+use crate::journal::{Journal, Survey};
+use crate::line::{self, Crc, FORMAT, Header};
+use crate::{layout, reserve, segment};
+
+/// What a journal is written with.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    /// Where.
+    pub disk: Arc<dyn Disk>,
+    /// How it becomes durable.
+    pub commit: Arc<dyn Commit>,
+}
+
+/// A batch, made ready outside of every lock.
+pub(crate) struct Batch {
+    json: Box<RawValue>,
+    /// Where the journal ends with it; `None` if it has no entries.
+    head: Option<Head>,
+    /// Why it must not be written.
+    flaw: Option<StoreError>,
+}
+
+impl Batch {
+    /// A batch that is to follow `expected` under `epoch`.
+    pub(crate) fn of(entries: &[Entry], expected: Seq, epoch: Epoch) -> Self {
+        let head = entries.last().map(|e| Head { seq: e.seq, epoch: e.epoch, cursor: e.last_cursor() });
+        Self { json: line::entries_json(entries), head, flaw: flaw(entries, expected, epoch) }
+    }
+}
+
+fn flaw(entries: &[Entry], expected: Seq, epoch: Epoch) -> Option<StoreError> {
+    let mut actual = expected;
+    for entry in entries {
+        if entry.seq != actual.next() {
+            return Some(StoreError::Conflict { expected: Seq(entry.seq.0.saturating_sub(1)), actual });
+        }
+        if entry.epoch != epoch {
+            return Some(StoreError::Fenced { epoch: entry.epoch, current: epoch });
+        }
+        actual = entry.seq;
+    }
+    None
+}
+
+/// The segment that is written to.
+struct Open {
+    file: Box<dyn DiskFile>,
+    end: u64,
+}
+
+/// A journal under a lease.
+pub(crate) struct Writer {
+    tools: Tools,
+    agent: AgentId,
+    /// `None` until the first append of all.
+    open: Option<Open>,
+    tip: Tip,
+    /// Up to here the journal is known to be on the disk.
+    synced: Seq,
+    /// Whether this writer has appended. Its first append is synced whatever is asked for: so an epoch of
+    /// which anything was told is on the disk, and one that a power loss takes back was never seen.
+    begun: bool,
+    /// Where the journal ended after the last append that succeeded.
+    told: Head,
+    failed: bool,
+    /// Whether what lies beyond `synced` may not be on the disk although it can be read.
+    distrusted: bool,
+}
+
+impl Writer {
+    /// Takes a journal up: cuts a torn tail, and makes sure that the next sync covers all that is there.
+    ///
+    /// `covered`: what a checkpoint says was on the disk. `suspect`: after a failed sync of this process, up to
+    /// where the journal is trusted; cleared once the rest was written anew.
+    pub(crate) fn take(
+        tools: Tools,
+        agent: &AgentId,
+        covered: Seq,
+        suspect: &mut Option<Seq>,
+    ) -> StoreResult<Self> {
+        let Some(journal) = Journal::find(&*tools.disk, agent, Access::Write)? else {
+            *suspect = None;
+            return Ok(Self::new(tools, agent));
+        };
+        let survey = journal.survey(covered.max(suspect.unwrap_or_default()))?;
+        let whole = survey.whole.tip;
+        let (open, synced) = match suspect.filter(|trusted| *trusted < whole.head.seq) {
+            Some(trusted) => (rewrite(&tools, agent, &journal, survey, trusted), whole.head.seq),
+            None => mend(journal, survey, suspect),
+        };
+        let open = open.map_err(failed("taking a journal up"))?;
+        *suspect = None;
+        Ok(Self { open: Some(open), tip: whole, told: whole.head, synced, ..Self::new(tools, agent) })
+    }
+
+    fn new(tools: Tools, agent: &AgentId) -> Self {
+        let tip = Tip { head: Head::default(), crc: Crc::of_agent(agent) };
+        Self {
+            tools,
+            agent: agent.clone(),
+            open: None,
+            tip,
+            synced: Seq::ZERO,
+            begun: false,
+            told: tip.head,
+            failed: false,
+            distrusted: false,
+        }
+    }
+
+    /// Where the journal ended after the last append that succeeded: readers go no further.
+    pub(crate) fn told(&self) -> Head {
+        self.told
+    }
+
+    /// Whether this writer has appended anything.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether an append of this grade is a mere write.
+    pub(crate) fn is_mere_write(&self, grade: Durability) -> bool {
+        self.begun && grade == Durability::Buffered
+    }
+
+    /// Up to where the journal is to be trusted, if this writer's last sync failed.
+    pub(crate) fn suspect(&self) -> Option<Seq> {
+        self.distrusted.then_some(self.synced)
+    }
+
+    /// Appends a batch as one line.
+    pub(crate) fn append(&mut self, expected: Seq, batch: Batch, grade: Durability) -> StoreResult<()> {
+        self.usable()?;
+        if expected != self.tip.head.seq {
+            return Err(StoreError::Conflict { expected, actual: self.tip.head.seq });
+        }
+        batch.flaw.map_or(Ok(()), Err)?;
+        let synced = grade == Durability::Synced || !self.begun;
+        let written = match batch.head {
+            None => Ok(Vec::new()),
+            Some(head) => self.write(head, &batch.json),
+        };
+        self.distrusted |= written.is_err() && self.open.is_none();
+        let line = self.noting(written, "appending to a journal")?;
+        if synced {
+            self.commit(&line)?;
+        }
+        self.told = self.tip.head;
+        Ok(())
+    }
+
+    /// Returns once everything up to `seq` is on the disk.
+    pub(crate) fn sync_to(&mut self, seq: Seq) -> StoreResult<()> {
+        self.usable()?;
+        if seq > self.tip.head.seq || self.open.is_none() {
+            return Err(StoreError::Conflict { expected: seq, actual: self.tip.head.seq });
+        }
+        if seq > self.synced { self.commit(&[]) } else { Ok(()) }
+    }
+
+    fn usable(&self) -> StoreResult<()> {
+        let why = "an append failed under this lease; acquire a new one";
+        if self.failed { Err(StoreError::Unavailable(why.into())) } else { Ok(()) }
+    }
+
+    fn noting<T>(&mut self, result: io::Result<T>, doing: &str) -> StoreResult<T> {
+        self.failed |= result.is_err();
+        result.map_err(failed(doing))
+    }
+
+    fn commit(&mut self, line: &[u8]) -> StoreResult<()> {
+        let committed = match &self.open {
+            Some(open) if self.tip.head.seq > self.synced => self.tools.commit.commit(&*open.file, line),
+            Some(_) | None => Ok(()),
+        };
+        self.distrusted |= committed.is_err();
+        self.noting(committed, "syncing a journal")?;
+        self.synced = self.tip.head.seq;
+        Ok(())
+    }
+
+    /// Writes one line at the end, with one write.
+    fn write(&mut self, head: Head, json: &RawValue) -> io::Result<Vec<u8>> {
+        let (line, crc) = line::write(self.tip.crc, self.synced, head, json);
+        match &mut self.open {
+            Some(open) => {
+                open.file.write_at(&line, open.end)?;
+                open.end += line.len() as u64;
+            }
+            None => {
+                let header = self.first_header(head.seq);
+                self.open = Some(stage(&*self.tools.disk, &header, &line)?);
+                self.synced = head.seq;
+            }
+        }
+        self.tip = Tip { head, crc };
+        self.begun = true;
+        Ok(line)
+    }
+
+    fn first_header(&self, synced: Seq) -> Header {
+        let Tip { head, crc } = self.tip;
+        Header { prev: crc, format: FORMAT, agent: self.agent.clone(), segment: 1, after: head, synced }
+    }
+}
+
+/// Cuts a torn tail and writes the rest of the tail once more, in its place and with the same bytes: it was
+/// read from the kernel's cache, which may hold it as clean although an older process's sync failed. Now the
+/// next sync covers it. A crash in between changes nothing, since every byte stays what it was.
+fn mend(
+    journal: Journal<Box<dyn DiskFile>>,
+    survey: Survey,
+    suspect: &mut Option<Seq>,
+) -> (io::Result<Open>, Seq) {
+    let Survey { safe, whole } = survey;
+    let segment = journal.into_last();
+    let torn = segment.end() > whole.at;
+    let mended = segment.bytes(safe.at, whole.at).and_then(|tail| {
+        let file = segment.into_source();
+        file.write_at(&tail, safe.at)?;
+        if torn {
+            file.set_len(whole.at)?;
+            *suspect = Some(safe.tip.head.seq);
+            file.sync()?;
+        }
+        Ok(Open { file, end: whole.at })
+    });
+    (mended, if torn { whole.tip.head.seq } else { safe.tip.head.seq })
+}
+
+/// Writes what lies beyond `trusted` into a new segment. Its name, given once it is on the disk, is the one
+/// step that makes it count: from then on the old segment ends where the new one says it begins.
+fn rewrite(
+    tools: &Tools,
+    agent: &AgentId,
+    journal: &Journal<Box<dyn DiskFile>>,
+    survey: Survey,
+    trusted: Seq,
+) -> io::Result<Open> {
+    let last = journal.last();
+    let from = last.seek(|head| head.seq <= trusted)?;
+    let tail = last.bytes(from.at, survey.whole.at)?;
+    let header = Header {
+        prev: from.tip.crc,
+        format: FORMAT,
+        agent: agent.clone(),
+        segment: journal.last_number() + 1,
+        after: from.tip.head,
+        synced: survey.whole.tip.head.seq,
+    };
+    reserve::even_when_full(&*tools.disk, || stage(&*tools.disk, &header, &tail))
+}
+
+/// Makes a segment with its first lines under a name that nobody reads, syncs it, then gives it its name. So
+/// a segment that is there has its header and these lines, and they are on the disk.
+fn stage(disk: &dyn Disk, header: &Header, lines: &[u8]) -> io::Result<Open> {
+    let agent = header.agent.as_str();
+    let name = segment::file_name(header.segment);
+    let mut bytes = line::write_header(header);
+    bytes.extend_from_slice(lines);
+    let fill = |path: &str| {
+        let file = disk.open(path, Access::Make)?;
+        file.set_len(0)?;
+        file.write_at(&bytes, 0)?;
+        file.sync()?;
+        Ok::<_, io::Error>(file)
+    };
+    let file = if header.segment == 1 {
+        let coming = layout::coming(&header.agent);
+        found(disk.remove_tree(&coming))?;
+        disk.make_dir(&coming)?;
+        let file = fill(&format!("{coming}/{name}"))?;
+        disk.sync_dir(&coming)?;
+        disk.rename(&coming, agent)?;
+        file
+    } else {
+        let unnamed = format!("{agent}/.{name}");
+        let file = fill(&unnamed)?;
+        disk.rename(&unnamed, &format!("{agent}/{name}"))?;
+        disk.sync_dir(agent)?;
+        file
+    };
+    disk.sync_dir("")?;
+    Ok(Open { file, end: bytes.len() as u64 })
+}

@@ -1,0 +1,21 @@
+//! Random operations: the file store says what the store in memory says.
+
+use kode_core::store::memory::MemoryStore;
+use kode_store_fs::FsStore;
+use kode_testkit::store_suite::{run, script};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+#[test]
+fn files_and_memory_say_the_same() {
+    let soak = std::env::var("KODE_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let config = ProptestConfig { cases: 24 * soak, ..ProptestConfig::default() };
+    let scripts = proptest::collection::vec(any::<script::Op>(), 1..60);
+    let outcome = TestRunner::new(config).run(&scripts, |ops| {
+        let dir = tempfile::tempdir().unwrap();
+        let files = FsStore::open(dir.path()).unwrap();
+        run(async { assert!(script::run(&MemoryStore::new(), &files, &ops).await > 0) });
+        Ok(())
+    });
+    outcome.unwrap();
+}

@@ -1,0 +1,153 @@
+//! A fact of every kind, for round trips. Written as they stand in journals, so that a new field with a default
+//! changes nothing here.
+
+use kode_core::fact::Fact;
+use serde_json::{Value, json};
+
+fn shift() -> Value {
+    json!({"from": ["READY", "READY"], "to": ["WORKING", "PRE_MODEL"]})
+}
+
+fn call(state: &str) -> Value {
+    json!({
+        "id": "call_1_0", "name": "fs_read", "state": state, "inputPreview": "{\"path\":\"ä\"}",
+        "approval": {"reason": "policy", "requestedAt": 1, "expiresAt": 2, "decision": "allow", "decidedBy": "anna", "note": "fine"},
+        "result": {"lines": [1, 2.5, null]}, "error": "", "isError": false, "startedAt": 3, "completedAt": 4,
+        "durationMs": 1, "auditTrail": [{"state": "PENDING", "timestamp": 1, "note": "asked"}]
+    })
+}
+
+fn usage() -> Value {
+    json!({"inputTokens": 1, "outputTokens": 2, "totalTokens": 3, "cachedTokens": 0, "reasoningTokens": 1})
+}
+
+fn answer() -> Value {
+    json!({
+        "fact": "model_answered", "step": 1, "attempt": 1,
+        "content": [{"type": "thinking", "text": "hm"}, {"type": "text", "text": "hello"},
+            {"type": "tool_use", "id": "call_1_0", "name": "fs_read", "input": {}},
+            {"type": "tool_result", "toolUseId": "call_1_0", "content": "", "isError": true}],
+        "calls": [{"call": call("PENDING"), "input": {"path": "a"}, "traits": {"readonly": true, "replayable": true},
+            "problem": {"code": "unknown_tool", "message": "no such tool", "hint": "use fs_read"}}],
+        "ends": ["think_end", {"text_end": "hello"}], "finish": "tool_calls", "usage": usage(), "shift": shift()
+    })
+}
+
+fn turn_facts() -> Value {
+    json!([
+        {"fact": "opened", "template": "f00d", "resumed": true, "strategy": "crash", "sealed": ["call_1_0"]},
+        {"fact": "created", "template": "assistant", "metadata": {"tenant": null}},
+        {"fact": "message_queued", "id": "m1", "content": [{"type": "text", "text": "hi"}], "mode": "steer",
+            "metadata": {"n": 0}, "key": {"key": "k", "digest": "d"}},
+        {"fact": "turn_started", "turn": 1, "messages": ["m1"], "shift": shift()},
+        {"fact": "steered", "messages": ["m2"]},
+        {"fact": "step_ended", "step": 1, "duration_ms": 12, "shift": shift()},
+        {"fact": "todos_changed", "previous": [], "version": 1,
+            "current": [{"id": "1", "title": "t", "status": "in_progress", "assignee": "a", "notes": "n"}]},
+        {"fact": "stop_requested", "stop": {"why": "interrupt", "note": "enough", "by": "anna"}},
+        {"fact": "stop_requested", "stop": {"why": "limit", "problem": {"code": "steps", "message": "too many"}}},
+        {"fact": "turn_ended", "step": 1, "messages": ["m1"], "reason": "failed",
+            "error": {"code": "network", "message": "no connection"}, "shift": shift()}
+    ])
+}
+
+fn model_facts() -> Value {
+    json!([
+        {"fact": "model_started", "step": 1, "attempt": 1, "shift": shift()},
+        {"fact": "model_chunk", "step": 1, "attempt": 1,
+            "parts": ["think_start", {"think": "h"}, "think_end", "text_start", {"text": "x"}, {"text_end": "x"}]},
+        answer(),
+        {"fact": "model_failed", "step": 1, "attempt": 1, "reset": true, "retry_at": 9,
+            "failure": {"code": "network", "message": "no connection", "providerCode": "1301"}},
+        {"fact": "model_lost", "step": 1, "attempt": 1},
+        {"fact": "model_stopped", "step": 1, "attempt": 1, "content": [], "ends": ["think_end"]}
+    ])
+}
+
+fn call_facts() -> Value {
+    json!([
+        {"fact": "hook_answered", "call": "call_1_0", "verdict": {"verdict": "result", "value": false}},
+        {"fact": "approvals_requested", "calls": [call("APPROVAL_REQUIRED")], "shift": shift()},
+        {"fact": "paused", "shift": shift()},
+        {"fact": "permission_decided", "call": "call_1_0", "decision": "deny", "by": "policy", "note": "no"},
+        {"fact": "tool_started", "call": "call_1_0", "attempt": 2, "shift": shift()},
+        {"fact": "tool_emitted", "call": "call_1_0", "tool": "t", "event_type": "e", "data": [0, "", null]},
+        {"fact": "tool_ended", "call": call("COMPLETED"), "content": "ok", "ran": true}
+    ])
+}
+
+fn parse(facts: Value) -> Vec<Fact> {
+    serde_json::from_value(facts).expect("the samples are facts")
+}
+
+/// One fact of every kind at least.
+///
+/// # Panics
+/// Never, while the samples are facts.
+#[must_use]
+pub fn every_kind() -> Vec<Fact> {
+    [turn_facts(), model_facts(), call_facts()].into_iter().flat_map(parse).collect()
+}
+
+/// Results that a careless store takes for none, and text that a careless format trips over.
+///
+/// # Panics
+/// Never, while the samples are facts.
+#[must_use]
+pub fn awkward() -> Vec<Fact> {
+    let data =
+        [json!(null), json!(false), json!(0), json!(-0.5), json!(""), json!([]), json!({}), json!(u64::MAX)];
+    let text = [
+        "\0",
+        "a\nb\r\n\t\"\\",
+        "\u{2028}\u{feff}\u{7f}",
+        "日本語 🦀 e\u{301}",
+        "\u{10ffff}",
+        "{\"crc\":\"00000000\",\n",
+    ];
+    let data = data.into_iter().chain(text.into_iter().map(Value::from));
+    let fact =
+        |data| json!({"fact": "tool_emitted", "call": "c", "tool": "t", "event_type": "e", "data": data});
+    parse(data.map(fact).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Exhaustive, so that a new kind of fact is missed here first.
+    fn kind(fact: &Fact) -> u32 {
+        match fact {
+            Fact::Opened { .. } => 0,
+            Fact::Created { .. } => 1,
+            Fact::MessageQueued { .. } => 2,
+            Fact::TurnStarted { .. } => 3,
+            Fact::Steered { .. } => 4,
+            Fact::ModelStarted { .. } => 5,
+            Fact::ModelChunk { .. } => 6,
+            Fact::ModelAnswered { .. } => 7,
+            Fact::ModelFailed { .. } => 8,
+            Fact::ModelLost { .. } => 9,
+            Fact::ModelStopped { .. } => 10,
+            Fact::HookAnswered { .. } => 11,
+            Fact::ApprovalsRequested { .. } => 12,
+            Fact::Paused { .. } => 13,
+            Fact::PermissionDecided { .. } => 14,
+            Fact::ToolStarted { .. } => 15,
+            Fact::ToolEmitted { .. } => 16,
+            Fact::ToolEnded { .. } => 17,
+            Fact::StepEnded { .. } => 18,
+            Fact::TodosChanged { .. } => 19,
+            Fact::StopRequested { .. } => 20,
+            Fact::TurnEnded { .. } => 21,
+        }
+    }
+
+    #[test]
+    fn there_is_a_sample_of_every_kind() {
+        let kinds: BTreeSet<u32> = every_kind().iter().map(kind).collect();
+        assert_eq!(kinds, (0..=21).collect());
+    }
+}

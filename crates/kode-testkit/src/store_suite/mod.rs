@@ -1,0 +1,186 @@
+//! The conformance suite of the store ports: what every store and every decorator of one must do.
+//!
+//! A backend's whole test file is a [`Bench`] and one line, `kode_testkit::store_suite!(MyBench::new());`, which
+//! makes one test of each case. The cases know nothing of any backend, and none of them waits.
+//!
+//! ```
+//! use kode_core::store::memory::MemoryStore;
+//! use kode_testkit::store_suite::Bench;
+//!
+//! #[derive(Default)]
+//! struct Memory(MemoryStore);
+//!
+//! #[async_trait::async_trait]
+//! impl Bench for Memory {
+//!     type Store = MemoryStore;
+//!     async fn open(&self) -> MemoryStore {
+//!         self.0.clone()
+//!     }
+//! }
+//!
+//! mod conformance {
+//!     use super::*;
+//!     kode_testkit::store_suite!(Memory::default());
+//! }
+//! # fn main() {}
+//! ```
+
+use async_trait::async_trait;
+use kode_core::store::Store;
+
+pub mod catalog;
+pub mod checkpoints;
+pub mod epochs;
+pub mod facts;
+pub mod journal;
+pub mod leases;
+pub mod pen;
+pub mod reading;
+pub mod script;
+
+/// Where a case gets its store: each bench is one store, empty at first.
+#[async_trait]
+pub trait Bench: Send + Sync {
+    /// The store under test.
+    type Store: Store;
+
+    /// Opens the bench's store. A second call comes after the first store was dropped, and opens what the
+    /// death of its process would have left.
+    async fn open(&self) -> Self::Store;
+
+    /// Takes from the closed store everything that a power loss may take, and says whether the bench can do
+    /// that at all. Without it the cases about power test the death of the process alone.
+    async fn power_cut(&self) -> bool {
+        false
+    }
+}
+
+/// Runs one case. For [`crate::store_suite!`].
+pub fn run(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime can be built").block_on(case);
+}
+
+/// Makes one test of each case of the suite; `$bench` is an expression that gives a fresh [`store_suite::Bench`]
+/// each time.
+///
+/// [`store_suite::Bench`]: crate::store_suite::Bench
+#[macro_export]
+macro_rules! store_suite {
+    ($bench:expr) => {
+        $crate::store_suite!(@room journal, $bench, [
+            every_kind_of_fact_comes_back_as_it_was,
+            falsy_results_nul_and_unicode_come_back,
+            batches_follow_each_other_without_a_gap,
+            a_wrong_expected_seq_is_a_conflict_and_writes_nothing,
+            a_batch_with_a_gap_is_refused_whole,
+            a_batch_of_another_epoch_is_refused_whole,
+            an_empty_batch_changes_nothing,
+            large_batches_come_back,
+            both_grades_survive_the_death_of_the_process,
+            g1_what_is_synced_survives_a_power_cut,
+            g5_racing_writers_interleave_nothing,
+            a_hundred_agents_write_at_once,
+        ]);
+        $crate::store_suite!(@room reading, $bench, [
+            an_unknown_agent_reads_as_nothing_and_is_not_made,
+            after_a_seq_come_the_higher_ones,
+            pages_join_to_the_whole,
+            a_page_of_nothing_is_empty,
+            g4_after_a_cursor_comes_each_later_event_once,
+            entries_without_events_are_kept_once_something_is_told,
+            a_cursor_in_a_lost_tail_goes_on_with_what_came_after,
+            the_head_is_the_last_entry,
+            a_reader_beside_a_writer_sees_a_growing_whole,
+        ]);
+        $crate::store_suite!(@room leases, $bench, [
+            g5_another_holder_is_refused_until_the_lease_expires,
+            renewing_prolongs,
+            g5_the_same_holder_fences_its_older_self,
+            g5_an_old_epoch_is_fenced_at_every_write,
+            a_lease_given_back_writes_nothing,
+            giving_back_an_old_lease_has_no_effect,
+            g5_of_racing_holders_one_gets_the_lease,
+            unfinished_agents_are_found_until_given_back_clean,
+            unfinished_agents_are_found_after_the_death_of_the_process,
+        ]);
+        $crate::store_suite!(@room epochs, $bench, [
+            g4_epochs_rise_over_release_and_reopening,
+            g4_epochs_rise_without_any_append,
+            g4_epochs_rise_over_delete_and_recreation,
+            epochs_are_above_coarse_time_and_the_last_entry,
+        ]);
+        $crate::store_suite!(@room checkpoints, $bench, [
+            a_checkpoint_comes_back_as_it_was,
+            a_checkpoint_is_replaced_as_a_whole,
+            a_checkpoint_stays_while_entries_follow,
+            a_checkpoint_survives_the_death_of_the_process,
+            a_checkpoint_covers_only_what_is_there,
+        ]);
+        $crate::store_suite!(@room catalog, $bench, [
+            ids_of_every_legal_kind_are_agents_of_their_own,
+            prefixes_match_whole_segments,
+            lists_are_ordered_and_paged,
+            a_lease_alone_makes_no_agent,
+            g7_delete_removes_everything,
+            delete_is_final_while_an_old_lease_writes,
+            a_recreated_agent_has_nothing_of_the_old_one,
+            an_agent_without_entries_can_be_deleted,
+            a_deleted_agent_stays_deleted_over_reopening,
+            the_store_is_ready,
+        ]);
+    };
+    (@room $room:ident, $bench:expr, [$($case:ident),* $(,)?]) => {
+        mod $room {
+            #[allow(unused_imports, reason = "a bench may be named by a whole path")]
+            use super::*;
+            $(
+                #[test]
+                fn $case() {
+                    $crate::store_suite::run($crate::store_suite::$room::$case($bench));
+                }
+            )*
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use kode_core::store::memory::MemoryStore;
+
+    use super::Bench;
+
+    #[derive(Default)]
+    struct Memory(MemoryStore);
+
+    #[async_trait]
+    impl Bench for Memory {
+        type Store = MemoryStore;
+
+        async fn open(&self) -> MemoryStore {
+            self.0.clone()
+        }
+    }
+
+    crate::store_suite!(Memory::default());
+
+    /// A case that is not in the macro's list would never run.
+    #[test]
+    fn every_case_is_in_the_list() {
+        let list = include_str!("mod.rs");
+        let rooms = [
+            include_str!("journal.rs"),
+            include_str!("reading.rs"),
+            include_str!("leases.rs"),
+            include_str!("epochs.rs"),
+            include_str!("checkpoints.rs"),
+            include_str!("catalog.rs"),
+        ];
+        let cases = rooms.iter().flat_map(|room| room.split("pub async fn ").skip(1));
+        let names = cases.filter_map(|rest| rest.split('<').next());
+        let missing: Vec<_> =
+            names.filter(|name| !list.contains(&format!("            {name},\n"))).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+    }
+}

@@ -1,0 +1,119 @@
+//! Random operations on two stores at once: whatever is done, both say the same.
+
+use kode_core::id::{AgentId, Cursor, Millis, Seq};
+use kode_core::store::{After, Durability, Head, Lease, Store, StoreResult};
+
+use super::checkpoints::checkpoint;
+use super::pen::{NOW, Pen, TTL, all, chunk, id, step};
+
+/// One operation, as four random bytes: which, on what, and two amounts. Every value is one.
+pub type Op = [u8; 4];
+
+const AGENTS: [&str; 3] = ["user:1", "user:12", "user:1:session:a"];
+const HOLDERS: [&str; 2] = ["node-1", "node-2"];
+
+/// Both stores do the same; leases and times are common, since both grant the same epochs.
+struct Pair<'s, A, B> {
+    stores: (&'s A, &'s B),
+    now: Millis,
+    /// Every lease that was ever granted, the last one last.
+    leases: Vec<Lease>,
+}
+
+/// Does the operations on both stores; tells how many had an effect.
+///
+/// # Panics
+/// If the stores differ.
+pub async fn run<A: Store, B: Store>(a: &A, b: &B, script: &[Op]) -> usize {
+    let mut pair = Pair { stores: (a, b), now: NOW, leases: Vec::new() };
+    let mut effective = 0;
+    for (number, op) in script.iter().enumerate() {
+        let (left, right) = pair.step(*op).await;
+        assert_eq!(left, right, "operation {number}, {op:?}");
+        effective += usize::from(left.starts_with("Ok"));
+    }
+    pair.compare().await;
+    effective
+}
+
+fn said<T: std::fmt::Debug>(a: StoreResult<T>, b: StoreResult<T>) -> (String, String) {
+    (format!("{a:?}"), format!("{b:?}"))
+}
+
+impl<A: Store, B: Store> Pair<'_, A, B> {
+    async fn step(&mut self, [kind, what, x, y]: Op) -> (String, String) {
+        self.now += Millis::from(y) * 200;
+        let agent = id(AGENTS[usize::from(what) % AGENTS.len()]);
+        // Mostly the newest lease of the agent, sometimes any.
+        let mut candidates = self.leases.iter().rev().filter(|lease| lease.agent == agent || x > 230);
+        let lease = candidates.nth(if x > 200 { usize::from(y) % 4 } else { 0 }).cloned();
+        let (a, b) = self.stores;
+        match (kind % 16, lease) {
+            (0..=1, _) | (_, None) => self.acquire(&agent, x).await,
+            (2..=8, Some(lease)) => self.append(&lease, x, y).await,
+            (9, Some(lease)) => {
+                said(a.renew(&lease, TTL, self.now).await, b.renew(&lease, TTL, self.now).await)
+            }
+            (10, Some(lease)) => {
+                let clean = y.is_multiple_of(2);
+                said(a.release(lease.clone(), clean).await, b.release(lease, clean).await)
+            }
+            (11, Some(lease)) => {
+                let saved = checkpoint(u64::from(y % 16), "x");
+                said(a.save_checkpoint(&lease, &saved).await, b.save_checkpoint(&lease, &saved).await)
+            }
+            (12, Some(lease)) if y < 128 => said(a.delete(lease.clone()).await, b.delete(lease).await),
+            (_, Some(_)) => self.read(&agent, x, y).await,
+        }
+    }
+
+    async fn acquire(&mut self, agent: &AgentId, x: u8) -> (String, String) {
+        let (holder, ttl) = (HOLDERS[usize::from(x) % HOLDERS.len()], TTL / 4);
+        let (a, b) = self.stores;
+        let both =
+            (a.acquire(agent, holder, ttl, self.now).await, b.acquire(agent, holder, ttl, self.now).await);
+        self.leases.extend(both.0.iter().cloned());
+        said(both.0, both.1)
+    }
+
+    /// A batch of zero to three entries with zero to four events each, sometimes at a wrong place.
+    async fn append(&mut self, lease: &Lease, x: u8, y: u8) -> (String, String) {
+        let (a, b) = self.stores;
+        let head = a.head(&lease.agent).await.expect("the head can be read").unwrap_or_default();
+        let wrong = u64::from(y > 240);
+        let pen = Pen { lease: lease.clone(), head: Head { seq: Seq(head.seq.0 + wrong), ..head } };
+        let facts = (0..x % 4).map(|n| match (y >> n) % 5 {
+            1 => (step(n.into()), 1),
+            events => (chunk("x", events.into()), events.into()),
+        });
+        let batch = pen.entries(facts);
+        let grade = if x.is_multiple_of(3) { Durability::Synced } else { Durability::Buffered };
+        let expected = pen.head.seq;
+        said(a.append(lease, expected, &batch, grade).await, b.append(lease, expected, &batch, grade).await)
+    }
+
+    async fn read(&self, agent: &AgentId, x: u8, y: u8) -> (String, String) {
+        let (a, b) = self.stores;
+        let limit = usize::from(y % 8);
+        let after = match self.leases.iter().rev().nth(usize::from(x % 4)) {
+            Some(lease) if x.is_multiple_of(2) => {
+                After::Cursor(Cursor::start_of(lease.epoch).plus(u32::from(y % 12)))
+            }
+            Some(_) | None => After::Seq(Seq(u64::from(x % 32))),
+        };
+        said(a.read(agent, after, limit).await, b.read(agent, after, limit).await)
+    }
+
+    /// Everything that can be seen of both.
+    async fn compare(&self) {
+        let (a, b) = self.stores;
+        for agent in AGENTS.map(id) {
+            assert_eq!(all(a, &agent).await, all(b, &agent).await);
+            assert_eq!(a.head(&agent).await, b.head(&agent).await);
+            assert_eq!(a.load_checkpoint(&agent).await, b.load_checkpoint(&agent).await);
+        }
+        assert_eq!(a.list("", None, 10).await, b.list("", None, 10).await);
+        assert_eq!(a.list("user:1", None, 10).await, b.list("user:1", None, 10).await);
+        assert_eq!(a.unfinished().await, b.unfinished().await);
+    }
+}
