@@ -1,1 +1,16 @@
-//! Kernel-enforced file access (and, later, processes) for kode's tools
+#![doc = include_str!("../README.md")]
+//!
+//! # The code
+//!
+//! `factory` opens and removes work directories, `workspace` is the thin asynchronous face of one of them,
+//! `level` knows the names of the levels, and `files` is the blocking core that speaks to the kernel.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("kode-sandbox needs Linux: its promises rest on openat2");
+
+mod factory;
+mod files;
+mod level;
+mod workspace;
+
+pub use factory::LocalSandbox;

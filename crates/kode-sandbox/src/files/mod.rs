@@ -1,0 +1,51 @@
+//! File access beneath a few root descriptors, as blocking calls.
+//!
+//! Every path of an agent's is opened by `root`, and by nothing else; the other rooms work on the
+//! descriptors that it gives. Nothing here is asynchronous, starts a process, or knows what a tool is.
+
+mod fault;
+mod ignored;
+mod kind;
+mod ledger;
+mod path;
+mod protect;
+mod read;
+mod remove;
+mod root;
+mod temp;
+mod walk;
+mod write;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) use fault::fault;
+pub(crate) use path::Allowed;
+pub(crate) use remove::remove_tree;
+pub(crate) use root::{Root, probe};
+
+use ledger::Ledger;
+
+/// One agent's files: its work directory, the allowed paths, and what it last saw of each file.
+pub(crate) struct Files {
+    work: Root,
+    allowed: Vec<Allowed>,
+    ledger: Mutex<Ledger>,
+    /// Held for the whole of a write: one agent's writes go one after another, so that none of them takes
+    /// another for a change by somebody else.
+    writing: Mutex<()>,
+}
+
+impl Files {
+    pub(crate) fn new(work: Root, allowed: Vec<Allowed>) -> Self {
+        Self { work, allowed, ledger: Mutex::default(), writing: Mutex::default() }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        held(&self.ledger)
+    }
+}
+
+/// A panic while one of the locks was held leaves nothing half changed, so they stay usable.
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,73 @@
+//! The asynchronous face of one agent's files: each operation is one hop to a blocking thread.
+//!
+//! Dropping a future does not stop its operation: a write that was begun runs to its end, whole or not at
+//! all. Nothing here knows how a file is opened.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kode_core::sandbox::{FileError, FileStat, SandboxReport, WalkEntry, WalkOptions, Workspace};
+
+use crate::files::Files;
+use crate::level;
+
+/// One agent's files on this machine.
+pub(crate) struct LocalWorkspace {
+    pub(crate) files: Arc<Files>,
+    pub(crate) level: String,
+}
+
+impl LocalWorkspace {
+    async fn hop<T, F>(&self, path: &str, work: F) -> Result<T, FileError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Files, &str) -> Result<T, FileError> + Send + 'static,
+    {
+        let (files, owned) = (self.files.clone(), path.to_owned());
+        blocking(path, move || work(&files, &owned)).await
+    }
+}
+
+/// Runs blocking work where it may block. A panic goes on in the caller; a runtime that is shutting down
+/// is an error.
+pub(crate) async fn blocking<T, F>(shown: &str, work: F) -> Result<T, FileError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, FileError> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(gone) if gone.is_panic() => resume_unwind(gone.into_panic()),
+        Err(_) => Err(FileError::Io { path: shown.into(), why: "the runtime is shutting down".into() }),
+    }
+}
+
+#[async_trait]
+impl Workspace for LocalWorkspace {
+    async fn stat(&self, path: &str) -> Result<FileStat, FileError> {
+        self.hop(path, Files::stat).await
+    }
+
+    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, FileError> {
+        self.hop(path, move |files, path| files.read(path, limit)).await
+    }
+
+    async fn write(&self, path: &str, content: &[u8]) -> Result<(), FileError> {
+        let content = content.to_owned();
+        self.hop(path, move |files, path| files.write(path, &content)).await
+    }
+
+    async fn walk(
+        &self,
+        path: &str,
+        options: WalkOptions,
+        limit: usize,
+    ) -> Result<(Vec<WalkEntry>, bool), FileError> {
+        self.hop(path, move |files, path| files.walk(path, options, limit)).await
+    }
+
+    fn report(&self) -> SandboxReport {
+        level::report(&self.level)
+    }
+}
