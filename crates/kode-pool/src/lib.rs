@@ -1,1 +1,16 @@
-//! Resume-or-create with single flight over a kode runtime
+#![doc = include_str!("../README.md")]
+//! [`Pool`] is the whole of the API; [`PoolError`] says why it refused.
+
+mod census;
+mod erase;
+mod error;
+mod pool;
+mod recency;
+mod shutdown;
+mod slots;
+mod start;
+
+pub use census::{AgentInfo, Page};
+pub use error::PoolError;
+pub use pool::{Pool, PoolOptions, PoolStats};
+pub use shutdown::Shutdown;

@@ -1,1 +1,23 @@
-//! kode over HTTP: routes, server-sent events, error bodies
+#![doc = include_str!("../README.md")]
+//! [`serve`] is the whole server; [`router`] is what it serves, for hosts and tests that bring their own
+//! connections.
+
+mod app;
+mod config;
+mod cors;
+mod error;
+mod extract;
+mod idempotency;
+mod line;
+mod position;
+mod refusal;
+mod request;
+mod routes;
+mod serve;
+mod shape;
+mod sse;
+mod users;
+
+pub use app::{App, router};
+pub use config::ServerConfig;
+pub use serve::serve;

@@ -1,0 +1,85 @@
+//! Views over many agents: pages of the catalog and open approvals. Read only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use kode_core::id::AgentId;
+use kode_core::machine::{PendingApproval, View};
+use kode_core::store::StoreError;
+
+use crate::pool::Pool;
+
+/// Agents that are read from the store at once.
+const READS_AT_ONCE: usize = 8;
+
+/// One agent of a page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentInfo {
+    /// Its name.
+    pub id: AgentId,
+    /// Whether it is live here.
+    pub resident: bool,
+    /// Its state, or why it cannot be read: one that is damaged does not hide the others.
+    pub view: Result<Arc<View>, StoreError>,
+}
+
+/// Some agents, in the order of their names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The agents.
+    pub agents: Vec<AgentInfo>,
+    /// The `after` of the next page; none at the end.
+    pub next: Option<AgentId>,
+}
+
+impl Pool {
+    /// At most `limit` agents under a prefix (by whole `:` segments) whose name is above `after`.
+    ///
+    /// # Errors
+    /// The store's, where the names cannot be listed.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&AgentId>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut ids = self.runtime().store().list(prefix, after, limit.saturating_add(1)).await?;
+        let more = ids.len() > limit;
+        ids.truncate(limit);
+        let next = ids.last().filter(|_| more).cloned();
+        let infos = stream::iter(ids).map(|id| self.info(id)).buffered(READS_AT_ONCE);
+        let agents = infos.filter_map(std::future::ready).collect().await;
+        Ok(Page { agents, next })
+    }
+
+    /// All calls that wait for a person, of live agents and of those with unfinished work under a prefix,
+    /// by the agents' names.
+    ///
+    /// # Errors
+    /// The store's, where unfinished agents cannot be listed.
+    pub async fn approvals(&self, prefix: &str) -> Result<Vec<(AgentId, PendingApproval)>, StoreError> {
+        let live = self.inner.slots.live();
+        let mut views: BTreeMap<AgentId, Arc<View>> =
+            live.iter().map(|agent| (agent.id().clone(), agent.view())).collect();
+        let mut asleep = self.runtime().store().unfinished().await?;
+        asleep.retain(|id| id.is_under(prefix) && !views.contains_key(id));
+        let infos = stream::iter(asleep).map(|id| self.info(id)).buffered(READS_AT_ONCE);
+        let read: Vec<AgentInfo> = infos.filter_map(std::future::ready).collect().await;
+        views.extend(read.into_iter().filter_map(|info| Some((info.id, info.view.ok()?))));
+        let open = views
+            .iter()
+            .filter(|(id, _)| id.is_under(prefix))
+            .flat_map(|(id, view)| view.approvals.iter().map(|approval| (id.clone(), approval.clone())));
+        Ok(open.collect())
+    }
+
+    /// `None` for one that was deleted meanwhile.
+    async fn info(&self, id: AgentId) -> Option<AgentInfo> {
+        let resident = self.is_resident(&id);
+        let view = self.look(&id).await.inspect_err(|error| {
+            tracing::warn!(agent = %id, %error, "an agent could not be read");
+        });
+        Some(AgentInfo { view: view.transpose()?, resident, id })
+    }
+}

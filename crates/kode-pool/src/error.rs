@@ -1,0 +1,76 @@
+//! Why the pool refused. One flat list, so that a host maps each case to its own answer.
+
+use kode_core::id::{AgentId, TemplateId};
+use kode_core::machine::Rejected;
+use kode_core::sandbox::FileError;
+use kode_core::store::StoreError;
+use kode_core::{OpenError, SendError};
+
+/// Why the pool refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// There is no such agent.
+    #[error("there is no agent {0}")]
+    NotFound(AgentId),
+    /// The agent exists, with another template than the one asked for.
+    #[error("the agent exists with the template {0}; ask for that one or for none")]
+    OtherTemplate(TemplateId),
+    /// The template is not registered. The agent, if it exists, is as it was.
+    #[error("the template {0} is not registered")]
+    UnknownTemplate(TemplateId),
+    /// No template was named, and the runtime has no default.
+    #[error("no template was named for the new agent, and there is no default")]
+    NoTemplate,
+    /// Every place is taken by an agent at work. Try again when one has come to rest.
+    #[error("all {max} agents in memory are at work; try again later")]
+    Full {
+        /// How many agents there may be.
+        max: usize,
+    },
+    /// The pool shuts down. Another process, or this one after its restart, goes on.
+    #[error("the server is shutting down; try again later")]
+    Draining,
+    /// The work directory could not be had or removed.
+    #[error("the work directory: {0}")]
+    Sandbox(FileError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The agent refused; nothing changed.
+    #[error(transparent)]
+    Rejected(Rejected),
+    /// The agent was put away twice while it was being asked. Try again.
+    #[error("the agent was put away meanwhile; try again")]
+    Gone,
+    /// A callback or port of the host panicked while the agent was taken up.
+    #[error("the agent could not be taken up: something failed inside the server")]
+    Panicked,
+}
+
+impl From<StoreError> for PoolError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<OpenError> for PoolError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::NotFound(id) => Self::NotFound(id),
+            OpenError::UnknownTemplate(template) => Self::UnknownTemplate(template),
+            OpenError::NoTemplate => Self::NoTemplate,
+            OpenError::Sandbox(error) => Self::Sandbox(error),
+            OpenError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<SendError> for PoolError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Rejected(rejected) => Self::Rejected(rejected),
+            SendError::Store(error) => Self::Store(error),
+            SendError::Gone => Self::Gone,
+        }
+    }
+}

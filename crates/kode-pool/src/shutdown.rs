@@ -1,0 +1,82 @@
+//! The end: agents are put away, those at work when they come to rest or when the grace is over.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use kode_core::Agent;
+use kode_core::event::AgentState;
+use kode_core::id::{AgentId, Millis};
+
+use crate::pool::Pool;
+
+/// How long a driver may take to let go once it is told to: an append under way is waited for.
+const LETTING_GO: Millis = 5_000;
+
+/// What became of the agents in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shutdown {
+    /// Put away at rest.
+    pub at_rest: usize,
+    /// Put away in mid-run, or waiting for a person: they go on at the next start.
+    pub unfinished: usize,
+}
+
+impl Pool {
+    /// Takes nobody in any more, puts idle agents away, waits for runs until the grace is over, then puts
+    /// the rest away as they are: nothing is lost, and the work goes on at the next start.
+    pub async fn shutdown(&self, grace: Duration) -> Shutdown {
+        let grace = Millis::try_from(grace.as_millis()).unwrap_or(Millis::MAX);
+        let until = self.runtime().clock().now().saturating_add(grace);
+        let names = self.inner.slots.drain();
+        let all = names.len().max(1);
+        let retired = stream::iter(names).map(|id| async move { self.retire(&id, until).await });
+        let mut retired = retired.buffer_unordered(all);
+        let mut sum = Shutdown::default();
+        while let Some(at_rest) = retired.next().await {
+            match at_rest {
+                Some(true) => sum.at_rest += 1,
+                Some(false) => sum.unfinished += 1,
+                None => {}
+            }
+        }
+        sum
+    }
+
+    /// Whether the agent was at rest; `None` where none was live.
+    async fn retire(&self, id: &AgentId, until: Millis) -> Option<bool> {
+        let (_hold, resident) = self.seize(id).await;
+        let agent = resident?.agent;
+        let clock = self.runtime().clock();
+        tokio::select! {
+            biased;
+            () = settled(&agent) => {}
+            () = clock.until(until) => {}
+        }
+        if agent.put_away(false).await {
+            return Some(true);
+        }
+        tokio::select! {
+            biased;
+            _ = agent.put_away(true) => {}
+            () = clock.until(clock.now().saturating_add(LETTING_GO)) => {
+                tracing::warn!(agent = %id, "the agent did not let go in time; its lease will run out");
+            }
+        }
+        Some(false)
+    }
+}
+
+/// Returns once the agent is at rest, or waits for a person, which no grace outlasts.
+async fn settled(agent: &Agent) {
+    let mut events = agent.subscription(agent.view().cursor);
+    loop {
+        let view = agent.view();
+        if view.at_rest || view.state == AgentState::Paused {
+            return;
+        }
+        // A reader that fails says nothing about the run; the grace bounds the wait.
+        if !matches!(events.next().await, Ok(Some(_))) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The start: agents with unfinished work go on by themselves.
+
+use futures_util::{StreamExt, stream};
+use kode_core::id::{AgentId, Millis};
+use kode_core::store::StoreError;
+
+use crate::error::PoolError;
+use crate::pool::Pool;
+
+/// Agents taken up at once.
+const OPENINGS_AT_ONCE: usize = 8;
+/// How long to wait for a free place before the next try.
+const WAIT_FOR_PLACE: Millis = 500;
+
+impl Pool {
+    /// Goes on with every agent that has unfinished work, found by the store's index, and says how many
+    /// those are. Ends when all of them are live again; where they are more than there are places, each
+    /// waits for one. The mark of those that have no work left is cleared. One that cannot be read or taken
+    /// up is left as it is, and the log says why.
+    ///
+    /// # Errors
+    /// The store's, where its index cannot be read.
+    pub async fn resume_unfinished(&self) -> Result<usize, StoreError> {
+        let unfinished = self.runtime().store().unfinished().await?;
+        let resumed = stream::iter(unfinished).map(|id| async move {
+            self.resume_one(&id).await.unwrap_or_else(|error| {
+                tracing::warn!(agent = %id, %error, "unfinished work was left as it is");
+                false
+            })
+        });
+        let resumed = resumed.buffer_unordered(OPENINGS_AT_ONCE);
+        Ok(resumed.filter(|went_on| std::future::ready(*went_on)).count().await)
+    }
+
+    /// Whether the agent had work left and goes on.
+    async fn resume_one(&self, id: &AgentId) -> Result<bool, PoolError> {
+        if self.is_done_with(id).await? {
+            return Ok(false);
+        }
+        loop {
+            match self.get(id).await {
+                Err(PoolError::Full { .. }) => {
+                    let clock = self.runtime().clock();
+                    clock.until(clock.now() + WAIT_FOR_PLACE).await;
+                }
+                taken => return taken.map(|_| true),
+            }
+        }
+    }
+
+    /// Whether there is nothing to do: someone has the agent already, or it is at rest and released.
+    async fn is_done_with(&self, id: &AgentId) -> Result<bool, StoreError> {
+        // Nobody opens it while this is held, so what is read stays true until it is written.
+        let Some(_hold) = self.inner.slots.seize_vacant(id) else { return Ok(true) };
+        let at_rest = self.runtime().look(id).await?.is_none_or(|view| view.at_rest);
+        if at_rest {
+            self.runtime().release(id).await?;
+        }
+        Ok(at_rest)
+    }
+}

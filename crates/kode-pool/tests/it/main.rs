@@ -1,0 +1,10 @@
+//! The pool from outside, over the store in memory and a model that a script plays.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps a surprise fails, as it should")]
+
+mod census;
+mod delete;
+mod residency;
+mod restart;
+mod single_flight;
+mod world;

@@ -1,0 +1,153 @@
+//! A pool whose time, model, store and files belong to the test, and which can be started again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use kode_core::event::{DoneReason, Event};
+use kode_core::id::{AgentId, Cursor};
+use kode_core::model::ToolSpec;
+use kode_core::store::Store;
+use kode_core::store::memory::MemoryStore;
+use kode_core::template::{Permission, Template};
+use kode_core::tool::{Tool, ToolCx, ToolError};
+use kode_core::{Agent, AgentSpec, Runtime};
+use kode_pool::{Pool, PoolOptions};
+use kode_testkit::clock::{CountingIds, SimClock};
+use kode_testkit::faulty::{Faults, FaultyStore};
+use kode_testkit::scripted_model::{Gate, Script, ScriptedModel};
+use kode_testkit::workspace::MemorySandbox;
+use serde_json::{Value, json};
+
+/// A tool that waits at a gate.
+pub(crate) struct Slow(Gate);
+
+#[async_trait]
+impl Tool for Slow {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec { name: "slow".into(), description: "Takes its time.".into(), input_schema: json!({}) }
+    }
+
+    fn check(&self, _: &Value) -> Result<(), ToolError> {
+        Ok(())
+    }
+
+    async fn call(&self, _: &ToolCx, _: Value) -> Result<Value, ToolError> {
+        self.0.hold().await;
+        Ok(json!("slow and steady"))
+    }
+}
+
+/// What outlives a process: the store, the files, and the time.
+pub(crate) struct World {
+    pub(crate) store: MemoryStore,
+    pub(crate) faults: Faults,
+    pub(crate) files: Arc<MemorySandbox>,
+    pub(crate) clock: Arc<SimClock>,
+    pub(crate) model: Arc<ScriptedModel>,
+    /// What a model says is held here, and so is the tool.
+    pub(crate) gate: Gate,
+    /// How often an agent was taken up.
+    pub(crate) opened: Arc<AtomicUsize>,
+}
+
+impl World {
+    /// Every answer is `ok`.
+    pub(crate) fn new() -> Self {
+        Self::saying(ScriptedModel::always(Script::new().text("ok")))
+    }
+
+    /// Each request plays the next script.
+    pub(crate) fn playing(scripts: impl IntoIterator<Item = Script>) -> Self {
+        Self::saying(ScriptedModel::new(scripts))
+    }
+
+    /// Every answer waits at the gate before its only word.
+    pub(crate) fn held() -> Self {
+        let gate = Gate::default();
+        let model = ScriptedModel::always(Script::new().hold(&gate).text("ok"));
+        Self { gate, ..Self::saying(model) }
+    }
+
+    fn saying(model: Arc<ScriptedModel>) -> Self {
+        Self {
+            store: MemoryStore::new(),
+            faults: Faults::none(),
+            files: Arc::new(MemorySandbox::new()),
+            clock: Arc::new(SimClock::default()),
+            model,
+            gate: Gate::default(),
+            opened: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    /// A process over all this, with the usual templates.
+    pub(crate) fn pool(&self, max_agents: usize) -> Pool {
+        let asks = Permission { require_approval: vec!["slow".into()], ..Permission::default() };
+        let plain = Template::new("plain", "You are a test.").with_tools(["slow"]);
+        let careful = Template { permission: asks, ..plain.clone() };
+        self.pool_with(
+            max_agents,
+            [plain, Template { id: kode_core::id::TemplateId::new("careful"), ..careful }],
+        )
+    }
+
+    pub(crate) fn pool_with(&self, max_agents: usize, templates: impl IntoIterator<Item = Template>) -> Pool {
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(self.store.clone(), self.faults.clone()));
+        let opened = self.opened.clone();
+        let builder = Runtime::builder(store, self.model.clone(), self.files.clone())
+            .tool(Arc::new(Slow(self.gate.clone())))
+            .clock(self.clock.clone())
+            .ids(Arc::new(CountingIds::default()))
+            .holder("test", 10_000_000)
+            .on_agent(move |_| {
+                opened.fetch_add(1, Ordering::SeqCst);
+            });
+        let builder = templates.into_iter().fold(builder, kode_core::RuntimeBuilder::template);
+        Pool::new(builder.build().unwrap(), PoolOptions { max_agents })
+    }
+
+    pub(crate) fn times_opened(&self) -> usize {
+        self.opened.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) fn id(text: &str) -> AgentId {
+    AgentId::new(text).unwrap()
+}
+
+/// The usual template.
+pub(crate) fn plain() -> AgentSpec {
+    AgentSpec::default()
+}
+
+/// The template whose tool asks first.
+pub(crate) fn careful() -> AgentSpec {
+    AgentSpec { template: Some(kode_core::id::TemplateId::new("careful")), ..AgentSpec::default() }
+}
+
+pub(crate) async fn made(pool: &Pool, name: &str) -> Agent {
+    pool.resume_or_create(&id(name), plain()).await.unwrap().agent
+}
+
+/// How each turn after a cursor ended, up to the one with which the agent rests.
+pub(crate) async fn dones(pool: &Pool, name: &str, after: Cursor) -> Vec<DoneReason> {
+    let mut events = pool.runtime().subscription(&id(name), after);
+    let mut reasons = Vec::new();
+    while let Some(envelope) = events.next().await.unwrap() {
+        if let Event::Done { reason, at_rest, .. } = &envelope.event {
+            reasons.push(*reason);
+            if *at_rest {
+                break;
+            }
+        }
+    }
+    reasons
+}
+
+/// Returns once the agent's view is so.
+pub(crate) async fn until(agent: &Agent, so: impl Fn(&kode_core::machine::View) -> bool) {
+    while !so(&agent.view()) {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,90 @@
+//! Agents as such: made, listed, looked at, deleted.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use kode_core::AgentSpec;
+use kode_core::id::TemplateId;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::{self, AgentPath, ApiQuery, OptionalJson};
+use crate::routes::{PAGE, PAGE_MAX, page};
+use crate::shape::{Agents, Created, Info, Status};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/agents", post(create).get(list))
+        .route("/api/agents/{agentId}", get(info).delete(delete))
+        .route("/api/agents/{agentId}/status", get(status))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewAgent {
+    agent_id: Option<String>,
+    template_id: Option<TemplateId>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+async fn create(
+    State(app): State<App>,
+    OptionalJson(body): OptionalJson<NewAgent>,
+) -> Result<(StatusCode, Json<Created>), ApiError> {
+    let generated = || format!("agent:{}", app.pool.runtime().ids().agent_suffix());
+    let agent_id = extract::agent_id(&body.agent_id.unwrap_or_else(generated))?;
+    app.check_template(body.template_id.as_ref())?;
+    let spec = AgentSpec { template: body.template_id, metadata: body.metadata };
+    let created = app.pool.resume_or_create(&agent_id, spec).await?.created;
+    app.users.saw(&agent_id);
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(Created { agent_id, created })))
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    #[serde(default)]
+    prefix: String,
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+async fn list(
+    State(app): State<App>,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<Json<Agents>, ApiError> {
+    let after = query.after.as_deref().map(extract::agent_id).transpose()?;
+    let limit = page(query.limit, PAGE, PAGE_MAX);
+    let found = app.pool.list(&query.prefix, after.as_ref(), limit).await?;
+    Ok(Json(Agents { agents: found.agents.into_iter().map(Info::of).collect(), next: found.next }))
+}
+
+async fn info(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<Info>, ApiError> {
+    let resident = app.pool.is_resident(&id);
+    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
+    Ok(Json(Info::seen(id, resident, &view)))
+}
+
+async fn status(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<Status>, ApiError> {
+    let view = app.pool.look(&id).await?;
+    Ok(Json(Status::of(&app, &id, view.as_deref())))
+}
+
+#[derive(Deserialize)]
+struct DeleteQuery {
+    #[serde(default)]
+    workspace: bool,
+}
+
+async fn delete(
+    State(app): State<App>,
+    AgentPath(id): AgentPath,
+    ApiQuery(query): ApiQuery<DeleteQuery>,
+) -> Result<StatusCode, ApiError> {
+    app.pool.delete(&id, query.workspace).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

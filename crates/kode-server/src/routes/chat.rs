@@ -1,0 +1,164 @@
+//! The same agents by user and session: the routes of the design's complete server.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use kode_core::Outgoing;
+use kode_core::call::Decision;
+use kode_core::fact::SendMode;
+use kode_core::id::{CallId, TemplateId};
+use kode_core::message::Block;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::{self, ApiJson, ApiQuery, OptionalJson, UserPath, chat_agent};
+use crate::position::EventsQuery;
+use crate::routes::{PAGE, PAGE_MAX, approvals, messages, page};
+use crate::shape::{ChatQueued, ChatStatus, Info, Session, Sessions, Status};
+use crate::{idempotency, sse};
+
+/// What the design's server answers: "the message was sent".
+const SENT: &str = "消息已发送";
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/chat/{userId}", post(send))
+        .route("/api/chat/{userId}/messages", post(send))
+        .route("/api/chat/{userId}/stream", get(stream))
+        .route("/api/chat/{userId}/status", get(status))
+        .route("/api/chat/{userId}/approve", post(approve))
+        .route("/api/chat/{userId}/interrupt", post(interrupt))
+        .route("/api/chat/{userId}/sessions", get(sessions))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChatMessage {
+    message: String,
+    session_id: Option<String>,
+    template_id: Option<TemplateId>,
+    #[serde(default)]
+    mode: SendMode,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+async fn send(
+    State(app): State<App>,
+    UserPath(user): UserPath,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+    headers: HeaderMap,
+    ApiJson(body, raw): ApiJson<ChatMessage>,
+) -> Result<Response, ApiError> {
+    let agent_id = chat_agent(&user, body.session_id.as_deref())?;
+    let key = idempotency::key(&headers, &raw)?;
+    let content = vec![Block::text(body.message)];
+    let message = Outgoing { content, mode: body.mode, metadata: body.metadata, key, id: None };
+    let channels = query.channels()?;
+    let sent = messages::send(&app, &agent_id, body.template_id, message).await?;
+    if messages::wants_stream(&headers) {
+        return Ok(sse::of_message(&app, &agent_id, channels, sent.message, sent.cursor));
+    }
+    let (message_id, cursor) = (sent.message, sent.cursor);
+    Ok(Json(ChatQueued { success: true, agent_id, message: SENT, message_id, cursor }).into_response())
+}
+
+async fn stream(
+    State(app): State<App>,
+    UserPath(user): UserPath,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = chat_agent(&user, query.session_id.as_deref())?;
+    sse::open(&app, &id, &query, &headers).await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionQuery {
+    session_id: Option<String>,
+}
+
+async fn status(
+    State(app): State<App>,
+    UserPath(user): UserPath,
+    ApiQuery(query): ApiQuery<SessionQuery>,
+) -> Result<Json<ChatStatus>, ApiError> {
+    let agent_id = chat_agent(&user, query.session_id.as_deref())?;
+    let view = app.pool.look(&agent_id).await?;
+    let status = Status::of(&app, &agent_id, view.as_deref());
+    let todos = view.map(|view| view.todos.todos.clone()).unwrap_or_default();
+    Ok(Json(ChatStatus { agent_id, status, todos }))
+}
+
+/// That it was done.
+#[derive(Serialize)]
+struct Done {
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChatDecision {
+    call_id: CallId,
+    decision: Decision,
+    note: Option<String>,
+    session_id: Option<String>,
+}
+
+async fn approve(
+    State(app): State<App>,
+    UserPath(user): UserPath,
+    ApiJson(body, _): ApiJson<ChatDecision>,
+) -> Result<Json<impl Serialize>, ApiError> {
+    let id = chat_agent(&user, body.session_id.as_deref())?;
+    approvals::decide(&app, &id, &body.call_id, body.decision, body.note).await?;
+    Ok(Json(Done { success: true, status: None }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChatStop {
+    note: Option<String>,
+    session_id: Option<String>,
+}
+
+async fn interrupt(
+    State(app): State<App>,
+    UserPath(user): UserPath,
+    OptionalJson(body): OptionalJson<ChatStop>,
+) -> Result<(StatusCode, Json<impl Serialize>), ApiError> {
+    let id = chat_agent(&user, body.session_id.as_deref())?;
+    let status = approvals::stop(&app, &id, body.note).await?;
+    Ok((StatusCode::ACCEPTED, Json(Done { success: true, status: Some(status) })))
+}
+
+#[derive(Deserialize)]
+struct SessionsQuery {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+async fn sessions(
+    State(app): State<App>,
+    UserPath(user): UserPath,
+    ApiQuery(query): ApiQuery<SessionsQuery>,
+) -> Result<Json<Sessions>, ApiError> {
+    let prefix = format!("{}:session", chat_agent(&user, None)?);
+    let after = query.after.map(|session| extract::agent_id(&format!("{prefix}:{session}"))).transpose()?;
+    let found = app.pool.list(&prefix, after.as_ref(), page(query.limit, PAGE, PAGE_MAX)).await?;
+    let session_of = |id: &str| id.strip_prefix(&prefix)?.strip_prefix(':').map(str::to_owned);
+    let next = found.next.and_then(|id| session_of(id.as_str()));
+    let session = |agent: kode_pool::AgentInfo| {
+        // What lies deeper is not a session but something of one.
+        let session_id = session_of(agent.id.as_str()).filter(|session| !session.contains(':'))?;
+        Some(Session { session_id, agent: Info::of(agent) })
+    };
+    Ok(Json(Sessions { sessions: found.agents.into_iter().filter_map(session).collect(), next }))
+}

@@ -1,0 +1,142 @@
+//! Messages: accepted durably, answered with where to listen; and the history.
+
+use axum::extract::State;
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use kode_core::fact::SendMode;
+use kode_core::id::{AgentId, MessageId, Seq, TemplateId};
+use kode_core::machine::View;
+use kode_core::message::Block;
+use kode_core::{AgentSpec, Outgoing, Sent};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::{AgentPath, ApiJson, ApiQuery};
+use crate::position::EventsQuery;
+use crate::routes::{PAGE, PAGE_MAX, page};
+use crate::shape::{Messages, Queued};
+use crate::{idempotency, sse};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/api/agents/{agentId}/messages", post(create).get(history))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewMessage {
+    text: Option<String>,
+    content: Option<Vec<TextBlock>>,
+    #[serde(default)]
+    mode: SendMode,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+    template_id: Option<TemplateId>,
+}
+
+/// What a person may say: text.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum TextBlock {
+    Text { text: String },
+}
+
+impl NewMessage {
+    fn content(&mut self) -> Result<Vec<Block>, ApiError> {
+        match (self.text.take(), self.content.take()) {
+            (Some(text), None) => Ok(vec![Block::text(text)]),
+            (None, Some(blocks)) => {
+                Ok(blocks.into_iter().map(|TextBlock::Text { text }| Block::text(text)).collect())
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                Err(ApiError::unprocessable("invalid_request", "give either text or content"))
+            }
+        }
+    }
+}
+
+async fn create(
+    State(app): State<App>,
+    AgentPath(id): AgentPath,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+    headers: HeaderMap,
+    ApiJson(mut body, raw): ApiJson<NewMessage>,
+) -> Result<Response, ApiError> {
+    let content = body.content()?;
+    let key = idempotency::key(&headers, &raw)?;
+    let message = Outgoing { content, mode: body.mode, metadata: body.metadata, key, id: None };
+    let channels = query.channels()?;
+    let sent = send(&app, &id, body.template_id, message).await?;
+    if wants_stream(&headers) {
+        return Ok(sse::of_message(&app, &id, channels, sent.message, sent.cursor));
+    }
+    Ok(queued(id, sent))
+}
+
+/// Sends a message to an agent that is taken up or made for it.
+pub(super) async fn send(
+    app: &App,
+    id: &AgentId,
+    template: Option<TemplateId>,
+    message: Outgoing,
+) -> Result<Sent, ApiError> {
+    app.check_template(template.as_ref())?;
+    if message.content.iter().filter_map(Block::as_text).all(|text| text.trim().is_empty()) {
+        // Refused here already: nothing is made for a message with nothing in it.
+        return Err(kode_core::machine::Rejected::EmptyMessage.into());
+    }
+    let sent = app.pool.send(id, AgentSpec { template, ..AgentSpec::default() }, message).await?;
+    app.users.saw(id);
+    Ok(sent)
+}
+
+/// The answer that says: durable.
+pub(super) fn queued(agent_id: AgentId, sent: Sent) -> Response {
+    let Sent { message, cursor } = sent;
+    let body = Queued { status: "queued", agent_id, message_id: message, cursor };
+    (StatusCode::ACCEPTED, Json(body)).into_response()
+}
+
+/// Whether the caller would rather have the message's stream.
+pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
+    let kinds = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    kinds.flat_map(|value| value.split(',')).any(|kind| {
+        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
+    })
+}
+
+#[derive(Deserialize)]
+struct HistoryQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn history(
+    State(app): State<App>,
+    AgentPath(id): AgentPath,
+    ApiQuery(query): ApiQuery<HistoryQuery>,
+) -> Result<Json<Messages>, ApiError> {
+    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
+    let from = query.after.map_or(Ok(0), |after| place_after(&view, &after))?;
+    let limit = page(query.limit, PAGE, PAGE_MAX);
+    let messages: Vec<_> = view.transcript.iter_from(from).take(limit).cloned().collect();
+    let more = from + messages.len() < view.transcript.len();
+    let next = messages.last().filter(|_| more).map(|last| last.id.clone());
+    Ok(Json(Messages { messages, next }))
+}
+
+/// Where the history goes on after a message's id, or after a seq.
+fn place_after(view: &View, after: &str) -> Result<usize, ApiError> {
+    if let Ok(seq) = after.parse().map(Seq) {
+        return Ok(view.transcript.iter().take_while(|message| message.seq <= seq).count());
+    }
+    let id = MessageId::new(after);
+    let place = view.transcript.iter().position(|message| message.id == id);
+    place.map(|at| at + 1).ok_or_else(|| {
+        ApiError::bad_request("invalid_query", "after: neither the id of a message in the history nor a seq")
+    })
+}

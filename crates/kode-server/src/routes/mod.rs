@@ -1,0 +1,35 @@
+//! The routes, one room for each thing they are about.
+
+use axum::Router;
+
+use crate::app::App;
+
+mod agents;
+mod approvals;
+mod chat;
+mod health;
+mod info;
+mod messages;
+mod stream;
+mod todos;
+
+/// Agents, messages or approvals of one page, unless the caller says otherwise.
+const PAGE: usize = 100;
+/// Most of them.
+const PAGE_MAX: usize = 1_000;
+
+/// Who decides and interrupts while there is no authentication.
+const LOCAL: &str = "local";
+
+/// All of them.
+pub(crate) fn all() -> Router<App> {
+    [agents::routes, messages::routes, stream::routes, todos::routes, approvals::routes]
+        .into_iter()
+        .chain([chat::routes, info::routes, health::routes])
+        .fold(Router::new(), |all, some: fn() -> Router<App>| all.merge(some()))
+}
+
+/// The size of a page: what was asked for, within bounds.
+fn page(asked: Option<usize>, default: usize, max: usize) -> usize {
+    asked.unwrap_or(default).clamp(1, max)
+}

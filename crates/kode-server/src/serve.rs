@@ -1,0 +1,153 @@
+//! The accept loop: connections within bounds, and an end in order.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use kode_pool::Pool;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{App, router};
+use crate::config::ServerConfig;
+use crate::line::Line;
+
+/// Bytes that the connection itself holds for a peer, and most of a request's head.
+const BUFFER: usize = 64 * 1024;
+/// How long to wait after the system could not give a connection, as when descriptors run out.
+const BREATH: Duration = Duration::from_millis(50);
+/// Requests at once over one HTTP/2 connection.
+const STREAMS_AT_ONCE: u32 = 128;
+
+/// Serves until `shutdown` is cancelled: then no connection is accepted, streams end, and requests under way
+/// have [`ServerConfig::drain`] to end. The pool is left as it is: the host calls
+/// [`Pool::resume_unfinished`] at the start and [`Pool::shutdown`] when this has returned.
+///
+/// # Errors
+/// The listener's address cannot be read: it is no listener.
+pub async fn serve(
+    listener: TcpListener,
+    pool: Pool,
+    config: ServerConfig,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let server = Server {
+        config: config.clone(),
+        router: router(App::new(pool, config, shutdown.clone())),
+        connections: TaskTracker::new(),
+        shutdown,
+        cut: CancellationToken::new(),
+    };
+    tracing::info!(%address, "listening");
+    server.accept_all(&listener).await;
+    drop(listener);
+    server.end().await;
+    Ok(())
+}
+
+struct Server {
+    config: ServerConfig,
+    router: Router,
+    connections: TaskTracker,
+    shutdown: CancellationToken,
+    /// Cancelled when connections must end as they are.
+    cut: CancellationToken,
+}
+
+impl Server {
+    async fn accept_all(&self, listener: &TcpListener) {
+        let places = Arc::new(Semaphore::new(self.config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return,
+                accepted = accept(listener, places.clone()) => accepted,
+            };
+            match accepted {
+                Ok((stream, place)) => self.connect(stream, place),
+                Err(error) if is_the_peers(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+    }
+
+    fn connect(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+        let line = Line::new(stream, self.config.header_timeout, self.config.stalled_reader);
+        let service = TowerToHyperService::new(self.router.clone());
+        let builder = self.builder();
+        let (shutdown, cut) = (self.shutdown.clone(), self.cut.clone());
+        self.connections.spawn(async move {
+            let connection = builder.serve_connection(TokioIo::new(line), service);
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = shutdown.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        ended = connection => ended,
+                        () = cut.cancelled() => Ok(()),
+                    }
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(error, "a connection broke off");
+            }
+            drop(place);
+        });
+    }
+
+    fn builder(&self) -> Builder<TokioExecutor> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.config.header_timeout)
+            .max_buf_size(BUFFER);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.config.heartbeat)
+            .max_concurrent_streams(STREAMS_AT_ONCE);
+        builder
+    }
+
+    async fn end(&self) {
+        self.connections.close();
+        if tokio::time::timeout(self.config.drain, self.connections.wait()).await.is_err() {
+            tracing::warn!(connections = self.connections.len(), "cutting what did not end in time");
+            self.cut.cancel();
+            self.connections.wait().await;
+        }
+    }
+}
+
+/// A connection, once there is a place for it. Cancel safe.
+async fn accept(
+    listener: &TcpListener,
+    places: Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+/// Whether the peer went away before it was accepted.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

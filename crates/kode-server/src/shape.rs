@@ -1,0 +1,310 @@
+//! The shapes of answers, as `docs/api.md` has them. Made from snapshots; nothing here decides.
+
+use std::sync::Arc;
+
+use kode_core::call::Call;
+use kode_core::event::{AgentState, Bookmark, Breakpoint, Envelope};
+use kode_core::id::{AgentId, CallId, Cursor, MessageId, Millis, TemplateId};
+use kode_core::machine::{PendingApproval, State, View};
+use kode_core::message::{Message, Usage};
+use kode_core::sandbox::SandboxReport;
+use kode_core::store::StoreError;
+use kode_core::todo::Todo;
+use kode_pool::{AgentInfo, PoolStats};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// The status of one agent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    agent_id: AgentId,
+    state: AgentState,
+    breakpoint: Breakpoint,
+    step_count: u32,
+    last_sfp_index: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_bookmark: Option<Bookmark>,
+    cursor: Cursor,
+    template_id: Option<TemplateId>,
+    model: String,
+    pending_approvals: Vec<Call>,
+    queued: usize,
+    usage: Usage,
+    sandbox: SandboxReport,
+}
+
+impl Status {
+    /// Of an agent, or of one that does not exist: it looks like a fresh one.
+    pub(crate) fn of(app: &App, id: &AgentId, view: Option<&View>) -> Self {
+        let fresh = View::of(&State::default());
+        let seen = view.unwrap_or(&fresh);
+        let runtime = app.pool.runtime();
+        let template_id = seen.template.clone().or_else(|| runtime.default_template().cloned());
+        let kit = template_id.as_ref().and_then(|id| runtime.registry().kit(id));
+        let model = kit.and_then(|kit| kit.template.model.clone());
+        Self {
+            agent_id: id.clone(),
+            state: seen.state,
+            breakpoint: seen.breakpoint,
+            step_count: seen.steps,
+            last_sfp_index: seen.last_safe_point,
+            last_bookmark: view.map(|view| Bookmark { seq: view.seq, timestamp: view.updated_at }),
+            cursor: seen.cursor,
+            model: model.unwrap_or_else(|| runtime.default_model().to_owned()),
+            pending_approvals: seen.approvals.iter().map(|open| open.call.clone()).collect(),
+            queued: seen.queued,
+            usage: seen.usage,
+            sandbox: sandbox(app, id, template_id.as_ref()),
+            template_id,
+        }
+    }
+}
+
+/// What is enforced around the agent; for one that is not in memory, what was around the last agent of its
+/// template. Nothing is opened to find out.
+fn sandbox(app: &App, id: &AgentId, template: Option<&TemplateId>) -> SandboxReport {
+    let live = app.pool.resident(id).map(|agent| agent.sandbox().clone());
+    live.or_else(|| app.pool.sandbox(template?)).unwrap_or_else(|| SandboxReport {
+        level: "unknown".into(),
+        gaps: vec!["no agent of this template was taken up since the server started".into()],
+    })
+}
+
+/// One agent of a list, or the whole answer for one.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Info {
+    agent_id: AgentId,
+    template_id: Option<TemplateId>,
+    state: Option<AgentState>,
+    created_at: Option<Millis>,
+    updated_at: Option<Millis>,
+    message_count: Option<usize>,
+    resident: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Map<String, Value>>,
+    /// Why the agent cannot be read, where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Problem>,
+}
+
+/// What hides an agent's state.
+#[derive(Serialize)]
+pub(crate) struct Problem {
+    code: &'static str,
+    message: String,
+}
+
+impl Info {
+    pub(crate) fn of(info: AgentInfo) -> Self {
+        match info.view {
+            Ok(view) => Self::seen(info.id, info.resident, &view),
+            Err(error) => Self::hidden(info.id, info.resident, error),
+        }
+    }
+
+    pub(crate) fn seen(agent_id: AgentId, resident: bool, view: &View) -> Self {
+        Self {
+            agent_id,
+            template_id: view.template.clone(),
+            state: Some(view.state),
+            created_at: Some(view.created_at),
+            updated_at: Some(view.updated_at),
+            message_count: Some(view.transcript.len()),
+            resident,
+            metadata: Some(view.metadata.clone()).filter(|data| !data.is_empty()),
+            problem: None,
+        }
+    }
+
+    fn hidden(agent_id: AgentId, resident: bool, error: StoreError) -> Self {
+        let ApiError { code, message, .. } = error.into();
+        Self {
+            agent_id,
+            template_id: None,
+            state: None,
+            created_at: None,
+            updated_at: None,
+            message_count: None,
+            resident,
+            metadata: None,
+            problem: Some(Problem { code, message }),
+        }
+    }
+}
+
+/// Some agents.
+#[derive(Serialize)]
+pub(crate) struct Agents {
+    pub(crate) agents: Vec<Info>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<AgentId>,
+}
+
+/// Some sessions of a user.
+#[derive(Serialize)]
+pub(crate) struct Sessions {
+    pub(crate) sessions: Vec<Session>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+}
+
+/// One session of a user.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Session {
+    pub(crate) session_id: String,
+    #[serde(flatten)]
+    pub(crate) agent: Info,
+}
+
+/// That an agent is there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Created {
+    pub(crate) agent_id: AgentId,
+    pub(crate) created: bool,
+}
+
+/// That a message is in the journal.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Queued {
+    pub(crate) status: &'static str,
+    pub(crate) agent_id: AgentId,
+    pub(crate) message_id: MessageId,
+    pub(crate) cursor: Cursor,
+}
+
+/// The same as the chat routes say it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChatQueued {
+    pub(crate) success: bool,
+    pub(crate) agent_id: AgentId,
+    pub(crate) message: &'static str,
+    pub(crate) message_id: MessageId,
+    pub(crate) cursor: Cursor,
+}
+
+/// The status as the chat routes say it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChatStatus {
+    pub(crate) agent_id: AgentId,
+    pub(crate) status: Status,
+    pub(crate) todos: Vec<Todo>,
+}
+
+/// Some of the history.
+#[derive(Serialize)]
+pub(crate) struct Messages {
+    pub(crate) messages: Vec<Arc<Message>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<MessageId>,
+}
+
+/// Some of the events.
+#[derive(Serialize)]
+pub(crate) struct Events {
+    pub(crate) events: Vec<Arc<Envelope>>,
+    pub(crate) next: Cursor,
+    pub(crate) end: bool,
+}
+
+/// A call that waits for a person.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Approval {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_id: Option<AgentId>,
+    call_id: CallId,
+    tool: String,
+    input_preview: String,
+    /// The whole input: nobody should decide on what they cannot see.
+    input: Arc<Value>,
+    reason: String,
+    requested_at: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Millis>,
+}
+
+impl Approval {
+    /// Named by its agent where it stands in a list over all.
+    pub(crate) fn of(agent_id: Option<AgentId>, open: &PendingApproval) -> Self {
+        let asked = open.call.approval.as_ref();
+        Self {
+            agent_id,
+            call_id: open.call.id.clone(),
+            tool: open.call.name.clone(),
+            input_preview: open.call.input_preview.clone(),
+            input: open.input.clone(),
+            reason: asked.map(|a| a.reason.clone()).unwrap_or_default(),
+            requested_at: asked.map(|a| a.requested_at).unwrap_or_default(),
+            expires_at: asked.and_then(|a| a.expires_at),
+        }
+    }
+}
+
+/// Calls that wait for a person.
+#[derive(Serialize)]
+pub(crate) struct Approvals {
+    pub(crate) approvals: Vec<Approval>,
+}
+
+/// A template, without its prompt: that is the host's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Template {
+    pub(crate) id: TemplateId,
+    pub(crate) model: String,
+    pub(crate) tools: Vec<String>,
+    pub(crate) expose_thinking: bool,
+    pub(crate) default: bool,
+}
+
+/// All templates.
+#[derive(Serialize)]
+pub(crate) struct Templates {
+    pub(crate) templates: Vec<Template>,
+}
+
+/// Numbers for people.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Metrics {
+    pub(crate) active_agents: usize,
+    pub(crate) total_users: usize,
+    pub(crate) runtime: RuntimeMetrics,
+    pub(crate) pool: PoolMetrics,
+    pub(crate) uptime_seconds: u64,
+}
+
+/// Of what all agents share.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RuntimeMetrics {
+    pub(crate) store_type: &'static str,
+    pub(crate) template_count: usize,
+    pub(crate) tool_count: usize,
+    pub(crate) model: String,
+    pub(crate) demo: bool,
+}
+
+/// Of the places in memory.
+#[derive(Serialize)]
+pub(crate) struct PoolMetrics {
+    resident: usize,
+    max: usize,
+    evicted: u64,
+}
+
+impl From<PoolStats> for PoolMetrics {
+    fn from(stats: PoolStats) -> Self {
+        Self { resident: stats.resident, max: stats.max, evicted: stats.evicted }
+    }
+}

@@ -1,0 +1,190 @@
+//! Server-sent events: a reader of one agent as the body of a response.
+//!
+//! The body pulls: it reads on only when the connection takes more, so a slow client costs its cursor and
+//! one chunk. Nothing here touches the run that it shows.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use kode_core::event::{Channels, Envelope, Event};
+use kode_core::hub::Subscription;
+use kode_core::id::{AgentId, Cursor, MessageId};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::position::{self, EventsQuery, Position};
+
+/// Frames that are there already share a chunk up to this many bytes.
+const CHUNK: usize = 16 * 1024;
+/// A comment: keeps the line open, and is no event.
+const HEARTBEAT: &[u8] = b":\n\n";
+
+/// With which event a stream ends.
+enum End {
+    /// With none.
+    Never,
+    /// With the `done` that names the message.
+    Message(MessageId),
+    /// With the `done` after which the agent is at rest and nothing is left to show. Dones up to
+    /// `last_done` are known to be followed by more, but for that one itself.
+    Rest { last_done: Cursor },
+}
+
+/// Opens a stream of an agent, as the request asks.
+pub(crate) async fn open(
+    app: &App,
+    id: &AgentId,
+    query: &EventsQuery,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let position = Position::of(headers, query.since.as_deref())?;
+    let channels = query.channels()?;
+    let live = app.pool.is_resident(id);
+    let Some(view) = app.pool.look(id).await? else {
+        return match position {
+            Position::Live => {
+                let end = if query.follow { End::Never } else { End::Rest { last_done: Cursor::ZERO } };
+                Ok(Reader::new(app, id, Cursor::ZERO, channels, end).into_response())
+            }
+            Position::Since(_) | Position::Reconnect(_) => Err(ApiError::no_agent(id)),
+        };
+    };
+    if let Some(cursor) = position.cursor() {
+        position::check(cursor, &view, live)?;
+    }
+    let after = position.cursor().or(view.turn_began).unwrap_or(view.cursor);
+    let last_done = view.last_done;
+    let end = if query.follow { End::Never } else { End::Rest { last_done } };
+    let mut reader = Reader::new(app, id, after, channels, end);
+    let is_over = view.at_rest && !query.follow && last_done > Cursor::ZERO;
+    if is_over && matches!(position, Position::Reconnect(_)) {
+        // A browser connects again after each end; only this tells it that there is no more.
+        if after >= last_done || !reader.look_ahead().await {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
+    Ok(reader.into_response())
+}
+
+/// The stream of one message, to the `done` that names it.
+pub(crate) fn of_message(
+    app: &App,
+    id: &AgentId,
+    channels: Channels,
+    message: MessageId,
+    cursor: Cursor,
+) -> Response {
+    Reader::new(app, id, cursor, channels, End::Message(message)).into_response()
+}
+
+/// One client's place in an agent's events.
+struct Reader {
+    app: App,
+    agent: AgentId,
+    events: Subscription,
+    channels: Channels,
+    end: End,
+    /// Frames that were read before the response began.
+    ahead: String,
+    over: bool,
+}
+
+impl Reader {
+    fn new(app: &App, id: &AgentId, after: Cursor, channels: Channels, end: End) -> Self {
+        let events = app.pool.runtime().subscription(id, after);
+        Self { app: app.clone(), agent: id.clone(), events, channels, end, ahead: String::new(), over: false }
+    }
+
+    /// Reads what is there without waiting. Whether any of it is to be shown.
+    async fn look_ahead(&mut self) -> bool {
+        let mut frames = String::new();
+        self.take_ready(&mut frames).await;
+        self.ahead = frames;
+        !self.ahead.is_empty()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    async fn chunk(&mut self) -> Option<Bytes> {
+        let mut frames = std::mem::take(&mut self.ahead);
+        let quiet = tokio::time::sleep(self.app.config.heartbeat);
+        tokio::pin!(quiet);
+        while frames.is_empty() && !self.over {
+            let next = tokio::select! {
+                biased;
+                () = self.app.shutdown.cancelled() => return None,
+                next = self.events.next() => next,
+                () = &mut quiet => return Some(Bytes::from_static(HEARTBEAT)),
+            };
+            match next {
+                Ok(Some(envelope)) => self.take(&envelope, &mut frames).await,
+                Ok(None) => self.over = true,
+                Err(error) => {
+                    // The client goes on from its cursor when it connects again.
+                    tracing::warn!(agent = %self.agent, %error, "a stream ended: the store could not be read");
+                    self.over = true;
+                }
+            }
+            self.take_ready(&mut frames).await;
+        }
+        (!frames.is_empty()).then(|| frames.into())
+    }
+
+    /// Takes what is there already into the same write.
+    async fn take_ready(&mut self, frames: &mut String) {
+        while !self.over && frames.len() < CHUNK {
+            // An error is met again, and told, by the next read that waits.
+            let Ok(Some(envelope)) = self.events.next_ready().await else { return };
+            self.take(&envelope, frames).await;
+        }
+    }
+
+    async fn take(&mut self, envelope: &Arc<Envelope>, frames: &mut String) {
+        if self.channels.has(envelope.event.channel()) {
+            write!(frames, "id: {}\ndata: {}\n\n", envelope.cursor, envelope.json())
+                .expect("a string takes everything");
+        }
+        if let Event::Done { message_ids, at_rest, .. } = &envelope.event {
+            self.over = self.ends_with(envelope.cursor, message_ids, *at_rest).await;
+        }
+    }
+
+    /// Whether the stream ends with this `done`.
+    async fn ends_with(&mut self, cursor: Cursor, messages: &[MessageId], at_rest: bool) -> bool {
+        match &mut self.end {
+            End::Never => false,
+            End::Message(message) => messages.contains(message),
+            End::Rest { last_done } if !at_rest || cursor < *last_done => false,
+            // It rested with this one once. Whether it still does, only its present state tells: a replay
+            // passes over the dones of earlier turns.
+            End::Rest { last_done } => match self.app.pool.look(&self.agent).await {
+                Ok(Some(view)) => {
+                    *last_done = view.last_done;
+                    view.at_rest && view.last_done <= cursor
+                }
+                Ok(None) | Err(_) => true,
+            },
+        }
+    }
+}
+
+impl IntoResponse for Reader {
+    fn into_response(self) -> Response {
+        let chunks = stream::unfold(self, |mut reader| async move {
+            let chunk = reader.chunk().await?;
+            Some((Ok::<_, Infallible>(chunk), reader))
+        });
+        let headers = [
+            (CONTENT_TYPE.as_str(), "text/event-stream; charset=utf-8"),
+            (CACHE_CONTROL.as_str(), "no-cache, no-transform"),
+            ("x-accel-buffering", "no"),
+        ];
+        (headers, Body::from_stream(chunks)).into_response()
+    }
+}

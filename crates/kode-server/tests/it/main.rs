@@ -1,0 +1,18 @@
+//! The server from outside: through its router, and over a real socket.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps a surprise fails, as it should")]
+
+mod agents;
+mod approvals;
+mod chat;
+mod events;
+mod frame;
+mod ids;
+mod info;
+mod messages;
+mod refusals;
+mod socket;
+mod stream;
+mod todos;
+mod turn;
+mod world;
