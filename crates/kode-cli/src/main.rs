@@ -1,1 +1,32 @@
-fn main() {}
+//! The `kode` command: reads flags, environment and configuration, composes a runtime, and runs one command.
+//!
+//! Rules about agents never belong here, and only `compose` names stores, providers and sandboxes.
+
+mod args;
+mod commands;
+mod compose;
+mod config;
+mod demo;
+mod failure;
+mod templates;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::Serve(serve) => commands::serve::run(serve),
+        Command::Replay(replay) => commands::replay::run(replay),
+    }
+}

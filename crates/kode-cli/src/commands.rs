@@ -1,0 +1,4 @@
+//! The commands, one room each.
+
+pub(crate) mod replay;
+pub(crate) mod serve;

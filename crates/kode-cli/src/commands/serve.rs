@@ -1,0 +1,86 @@
+//! `kode serve`: the HTTP server over a pool, until it is told to stop.
+
+use std::time::Duration;
+
+use kode_pool::{Pool, PoolOptions};
+use kode_server::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Serve;
+use crate::compose;
+use crate::config::{Settings, process_env};
+use crate::failure::Failure;
+
+/// How long runs may go on after the server is told to stop. What is not done by then goes on at the next
+/// start.
+const GRACE: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
+    let settings = Settings::resolve(serve.listen.as_deref(), &serve.places, &process_env)?;
+    let address = settings.listen(&serve)?;
+    log(settings.json_logs);
+    let model = compose::model(&settings, serve.demo, &process_env)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let builder = compose::runtime(&settings, compose::store(&settings.store)?, model)?;
+        let pool = Pool::new(builder.build().map_err(Failure::usage)?, PoolOptions { max_agents: settings.max_agents });
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|e| Failure::failed(format!("cannot listen on {address}: {e}; choose another with --listen")))?;
+        greet(&listener, serve.demo)?;
+        until_told(listener, pool, serve.demo).await
+    })
+}
+
+/// Serves, takes up what the last server left unfinished, and ends in order.
+async fn until_told(listener: TcpListener, pool: Pool, demo: bool) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone())?);
+    let unfinished = pool.clone();
+    tokio::spawn(async move {
+        match unfinished.resume_unfinished().await {
+            Ok(count) => tracing::info!(agents = count, "unfinished agents go on"),
+            Err(error) => tracing::warn!(%error, "unfinished agents could not be looked up"),
+        }
+    });
+    let config = ServerConfig { demo, ..ServerConfig::default() };
+    let served = kode_server::serve(listener, pool.clone(), config, stop).await;
+    pool.shutdown(GRACE).await;
+    served.map_err(|e| Failure::failed(format!("the server failed: {e}")))
+}
+
+fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: no new requests are taken");
+        stop.cancel();
+    })
+}
+
+/// Says where the server is, and in a demo that it is one.
+fn greet(listener: &TcpListener, demo: bool) -> Result<(), Failure> {
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    eprintln!("kode: listening on http://{address}");
+    if demo {
+        eprintln!("kode: demo: a built-in script answers, no model is asked; set ZHIPUAI_API_KEY and drop --demo for GLM");
+        eprintln!(
+            "kode: try: curl -N -H 'content-type: application/json' -H 'accept: text/event-stream' \
+             -d '{{\"text\":\"hello\"}}' http://{address}/api/agents/user:1/messages"
+        );
+    }
+    Ok(())
+}
+
+fn log(json: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { lines.json().init() } else { lines.init() }
+}

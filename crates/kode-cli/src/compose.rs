@@ -1,0 +1,66 @@
+//! The composition root: the only file that names stores, providers, sandboxes and tools.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kode_core::id::TemplateId;
+use kode_core::model::Model;
+use kode_core::runtime::{Runtime, RuntimeBuilder};
+use kode_core::sandbox::SandboxFactory;
+use kode_core::store::Store;
+use kode_provider_glm::{Glm, GlmConfig, GlmKey};
+use kode_sandbox::LocalSandbox;
+use kode_store_fs::FsStore;
+
+use crate::config::{Env, KEY_NAMES, Settings, StoreUrl, glm_key};
+use crate::demo::DemoModel;
+use crate::failure::Failure;
+
+/// The store for a command that writes.
+pub(crate) fn store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
+    let StoreUrl::Fs(dir) = url;
+    let store = FsStore::open(dir);
+    Ok(Arc::new(store.map_err(|e| Failure::failed(format!("the store {} cannot be opened: {e}", dir.display())))?))
+}
+
+/// The store for a command that only reads, also while a server has it.
+pub(crate) fn store_to_read(dir: &Path) -> Result<Arc<dyn Store>, Failure> {
+    let store = FsStore::open_read_only(dir);
+    Ok(Arc::new(store.map_err(|e| Failure::failed(format!("the store {} cannot be read: {e}", dir.display())))?))
+}
+
+/// The model: GLM with a key, the script with `--demo`, and a way on without either.
+pub(crate) fn model(settings: &Settings, demo: bool, env: Env<'_>) -> Result<Arc<dyn Model>, Failure> {
+    if demo {
+        return Ok(Arc::new(DemoModel));
+    }
+    let Some(key) = glm_key(env)? else {
+        return Err(Failure::usage(format!(
+            "no model key: set {} (or {}_FILE to a file that holds it) and start again, or try `kode serve --demo`, \
+             which needs none",
+            KEY_NAMES[0], KEY_NAMES[0]
+        )));
+    };
+    let mut config = GlmConfig::new(GlmKey::new(&key).map_err(Failure::usage)?);
+    if let Some(base) = &settings.glm_base_url {
+        config.base_url.clone_from(base);
+    }
+    Ok(Arc::new(Glm::new(config).map_err(Failure::usage)?))
+}
+
+/// A runtime's builder with the built-in tools and the configured templates.
+pub(crate) fn runtime(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    model: Arc<dyn Model>,
+) -> Result<RuntimeBuilder, Failure> {
+    let workspace = LocalSandbox::new(&settings.workspace).map_err(|e| {
+        Failure::failed(format!("the workspace {} cannot be used: {e}", settings.workspace.display()))
+    })?;
+    let sandboxes: Arc<dyn SandboxFactory> = Arc::new(workspace);
+    let builder = Runtime::builder(store, model, sandboxes)
+        .tools(kode_tools::builtin())
+        .default_model(&settings.model)
+        .default_template(TemplateId::new(settings.default_template.as_str()));
+    Ok(settings.templates.iter().cloned().fold(builder, RuntimeBuilder::template))
+}

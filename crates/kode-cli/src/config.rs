@@ -1,0 +1,170 @@
+//! Settings: flags win over environment, environment over `kode.toml`, that over defaults.
+
+mod file;
+mod nearest;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use kode_core::template::Template;
+
+use crate::args::{Places, Serve};
+use crate::config::file::ConfigFile;
+use crate::failure::Failure;
+use crate::templates;
+
+/// Where the GLM key is looked for, the first found wins. `…_FILE` names a file that holds it.
+pub(crate) const KEY_NAMES: [&str; 3] = ["ZHIPUAI_API_KEY", "ZAI_API_KEY", "GLM_API_KEY"];
+
+/// How the environment is read: a value, so that tests bring their own.
+pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process's environment; empty values count as none.
+pub(crate) fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A store by its URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoreUrl {
+    /// `fs:DIR`.
+    Fs(PathBuf),
+}
+
+/// What every command that touches agents needs.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) store: StoreUrl,
+    pub(crate) workspace: PathBuf,
+    pub(crate) glm_base_url: Option<String>,
+    pub(crate) model: String,
+    pub(crate) max_agents: usize,
+    pub(crate) json_logs: bool,
+    pub(crate) default_template: String,
+    pub(crate) templates: Vec<Template>,
+    listen: String,
+}
+
+impl Settings {
+    /// Puts flags, environment, file and defaults together.
+    pub(crate) fn resolve(listen: Option<&str>, places: &Places, env: Env<'_>) -> Result<Self, Failure> {
+        let file = file::load(places.config.as_deref())?;
+        let pick = |flag: Option<&str>, name: &str, filed: Option<String>, default: &str| {
+            flag.map(str::to_owned).or_else(|| env(name)).or(filed).unwrap_or_else(|| default.to_owned())
+        };
+        let workspace = places.workspace.clone().or_else(|| env("KODE_WORKSPACE").map(PathBuf::from));
+        let max_agents = match env("KODE_MAX_AGENTS") {
+            Some(text) => text.parse().map_err(|_| Failure::usage("KODE_MAX_AGENTS is a whole number"))?,
+            None => file.max_agents.unwrap_or(1_000),
+        };
+        let json_logs = match pick(None, "KODE_LOG_FORMAT", file.log_format.clone(), "text").as_str() {
+            "text" => false,
+            "json" => true,
+            _ => return Err(Failure::usage("KODE_LOG_FORMAT is text or json")),
+        };
+        Ok(Self {
+            store: store_url(&pick(places.store.as_deref(), "KODE_STORE", file.store.clone(), "fs:./.kode"))?,
+            workspace: workspace.or(file.workspace.clone()).unwrap_or_else(|| "./workspace".into()),
+            glm_base_url: env("KODE_GLM_BASE_URL").or(file.glm_base_url.clone()),
+            model: pick(None, "KODE_MODEL", file.model.clone(), "glm-4.5-air"),
+            max_agents,
+            json_logs,
+            default_template: file.default_template.clone().unwrap_or_else(|| templates::DEFAULT.into()),
+            listen: pick(listen, "KODE_LISTEN", file.listen.clone(), "127.0.0.1:3000"),
+            templates: merged(file)?,
+        })
+    }
+
+    /// Where to listen. An address that others can reach is refused while nobody is asked who they are.
+    pub(crate) fn listen(&self, serve: &Serve) -> Result<SocketAddr, Failure> {
+        let listen = self.listen.replacen("localhost:", "127.0.0.1:", 1);
+        let address: SocketAddr = listen.parse().map_err(|_| {
+            Failure::usage(format!("cannot listen on {:?}: it is not an address such as 127.0.0.1:3000", self.listen))
+        })?;
+        if !address.ip().is_loopback() && !serve.insecure {
+            return Err(Failure::usage(format!(
+                "refusing to listen on {address}: others can reach it, and no authentication is configured; \
+                 listen on 127.0.0.1, or say --insecure if something in front of kode asks who they are"
+            )));
+        }
+        Ok(address)
+    }
+}
+
+/// The GLM key, from the environment or from a file that it names; never from flags.
+pub(crate) fn glm_key(env: Env<'_>) -> Result<Option<String>, Failure> {
+    for name in KEY_NAMES {
+        if let Some(key) = env(name) {
+            return Ok(Some(key));
+        }
+        let file = format!("{name}_FILE");
+        if let Some(path) = env(&file) {
+            let read = std::fs::read_to_string(&path);
+            let key = read.map_err(|e| Failure::usage(format!("{file} names a file that cannot be read: {e}")))?;
+            return Ok(Some(key.trim().to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn store_url(url: &str) -> Result<StoreUrl, Failure> {
+    match url.split_once(':') {
+        Some(("fs", dir)) if !dir.is_empty() => Ok(StoreUrl::Fs(dir.into())),
+        Some((kind @ ("redis" | "rediss" | "postgres"), _)) => {
+            Err(Failure::usage(format!("this version has no {kind} store; use fs:DIR")))
+        }
+        _ => Err(Failure::usage("the store is not known; it looks like fs:DIR, such as fs:./.kode")),
+    }
+}
+
+/// The built-in templates, replaced and joined by the file's.
+fn merged(file: ConfigFile) -> Result<Vec<Template>, Failure> {
+    let mut templates = templates::builtin();
+    for own in file.templates {
+        match templates.iter_mut().find(|t| t.id == own.id) {
+            Some(builtin) => *builtin = own,
+            None => templates.push(own),
+        }
+    }
+    match file.default_template {
+        Some(id) if !templates.iter().any(|t| t.id.as_str() == id) => {
+            Err(Failure::usage(format!("default_template {id} is not a template; add it or name another")))
+        }
+        _ => Ok(templates),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> Places {
+        Places { config: Some("/dev/null".into()), ..Places::default() }
+    }
+
+    #[test]
+    fn flags_win_over_environment_and_that_over_defaults() {
+        let env = |name: &str| (name == "KODE_LISTEN").then(|| "127.0.0.1:4000".to_owned());
+        let serve = Serve::default();
+        let from = |listen: Option<&str>, env: Env<'_>| {
+            Settings::resolve(listen, &places(), env).unwrap().listen(&serve).unwrap().port()
+        };
+        assert_eq!(from(Some("127.0.0.1:5000"), &env), 5000);
+        assert_eq!(from(None, &env), 4000);
+        assert_eq!(from(None, &|_| None), 3000);
+    }
+
+    #[test]
+    fn a_public_address_needs_a_word() {
+        let settings = Settings::resolve(Some("0.0.0.0:3000"), &places(), &|_| None).unwrap();
+        assert!(matches!(settings.listen(&Serve::default()), Err(Failure::Usage(_))));
+        assert!(settings.listen(&Serve { insecure: true, ..Serve::default() }).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_store_is_refused_with_what_would_do() {
+        for url in ["redis://x", "mysql://x", "fs:", ""] {
+            assert!(matches!(store_url(url), Err(Failure::Usage(why)) if why.contains("fs:DIR")));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! How a command fails: one line on stderr that says what, why and what to do, and an exit code.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Why a command ended without doing what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The caller must change something: flags, environment or configuration. Exit code 2.
+    Usage(String),
+    /// It went wrong. Exit code 1.
+    Failed(String),
+}
+
+impl Failure {
+    /// A wrong usage.
+    pub(crate) fn usage(why: impl Display) -> Self {
+        Self::Usage(why.to_string())
+    }
+
+    /// A failure.
+    pub(crate) fn failed(why: impl Display) -> Self {
+        Self::Failed(why.to_string())
+    }
+
+    /// Tells the caller, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (why, code) = match self {
+            Self::Usage(why) => (why, 2),
+            Self::Failed(why) => (why, 1),
+        };
+        eprintln!("kode: {}", why.replace('\n', " "));
+        ExitCode::from(code)
+    }
+}

@@ -1,0 +1,149 @@
+//! A server process on a directory of its own, and what tests ask of it.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Nothing here takes long; a test that waits longer has hung.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A `kode serve --demo` on a port of its own.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) base: String,
+    http: reqwest::Client,
+}
+
+/// The command, with nothing of the caller's environment that would change what it does.
+pub(crate) fn kode(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kode"));
+    command.args(args).current_dir(dir).stdin(Stdio::null());
+    for name in ["KODE_LISTEN", "KODE_STORE", "KODE_WORKSPACE", "ZHIPUAI_API_KEY", "ZAI_API_KEY", "GLM_API_KEY"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the command to its end.
+pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
+    kode(dir, args).output().expect("the kode binary was built with this test")
+}
+
+impl Server {
+    /// Starts one on a directory; its store and workspace are the defaults below it.
+    pub(crate) fn start(dir: &TempDir) -> Self {
+        Self::start_with(dir.path(), &[])
+    }
+
+    pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
+        let args: Vec<&str> = ["serve", "--demo", "--listen", "127.0.0.1:0"].iter().chain(more).copied().collect();
+        let mut command = kode(dir, &args);
+        command.stderr(Stdio::piped()).env("RUST_LOG", "warn");
+        let mut child = command.spawn().expect("the kode binary was built with this test");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+        let base = loop {
+            let line = lines.next().expect("the server says where it listens").expect("stderr is text");
+            if let Some(base) = line.strip_prefix("kode: listening on ") {
+                break base.to_owned();
+            }
+        };
+        // The pipe is read on, so that the server never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, base, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// `kill -9`, and gone when it returns.
+    pub(crate) fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.http.get(format!("{}{path}", self.base)).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.http.post(format!("{}{path}", self.base)).json(body).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn post_raw(&self, path: &str, content_type: &str, body: Vec<u8>) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.base)).header("content-type", content_type);
+        answer(request.body(body).send().await.unwrap()).await
+    }
+
+    /// Posts, or gives up when the server dies in between.
+    pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let response = self.http.post(format!("{}{path}", self.base)).json(body).send().await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.json().await.ok()?))
+    }
+
+    /// Opens a stream.
+    pub(crate) async fn stream(&self, path: &str) -> reqwest::Response {
+        self.http.get(format!("{}{path}", self.base)).send().await.unwrap()
+    }
+
+    /// Reads a stream to its end.
+    pub(crate) async fn stream_text(&self, path: &str) -> String {
+        tokio::time::timeout(PATIENCE, async { self.stream(path).await.text().await.unwrap() }).await.unwrap()
+    }
+
+    /// All events of an agent, oldest first.
+    pub(crate) async fn events(&self, agent: &str) -> Vec<Value> {
+        let (status, page) =
+            self.get(&format!("/api/agents/{agent}/events?since=0&limit=10000&channels=progress,control,monitor")).await;
+        assert_eq!(status, 200, "{page}");
+        assert_eq!(page["end"], true, "the agent has more events than one page");
+        page["events"].as_array().unwrap().clone()
+    }
+
+    /// Waits until an agent is at rest with every event told.
+    pub(crate) async fn until_ready(&self, agent: &str) {
+        let ready = async {
+            loop {
+                let (_, status) = self.get(&format!("/api/agents/{agent}/status")).await;
+                if status["state"] == "READY" && status["queued"] == 0 {
+                    return;
+                }
+                // A run is under way: its stream ends when the agent comes to rest.
+                let _ = self.stream(&format!("/api/agents/{agent}/stream")).await.text().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.expect("the agent comes to rest");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn answer(response: reqwest::Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+}
+
+/// A small generator of numbers: the same seed, the same test.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}

@@ -1,0 +1,10 @@
+//! The real binary, from outside: started, asked, killed, started again.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps a surprise fails, as it should")]
+
+mod bad_input;
+mod docs;
+mod harness;
+mod kill;
+mod replay;
+mod spine;
