@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool talks on stdout")]
 
+mod bench;
 mod clients;
 mod context;
 mod layers;
@@ -52,6 +53,8 @@ enum Task {
     Licences,
     /// Runs the tests with larger counts (`KODE_SOAK=1`), as often as asked.
     Soak(soak::Args),
+    /// Measures what kode costs beside what the machine can do, and prints ratios.
+    Bench,
     /// Checks the model emulator against the public Python clients, where they can be had.
     Clients,
 }
@@ -77,6 +80,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&context),
         Task::Licences => licences::run(&context),
         Task::Soak(args) => soak::run(&context, &args),
+        Task::Bench => bench::run(&context),
         Task::Clients => clients::run(&context),
     }
 }

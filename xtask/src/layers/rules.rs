@@ -28,6 +28,7 @@ pub(super) const EDGES: &[Edges] = &[
     },
     Edges { package: "kode-cli", may_use: SHIPPED, why: "the testkit is never needed at run time" },
     Edges { package: "examples", may_use: WHOLE, why: "an example shows the public API" },
+    Edges { package: "kode-bench", may_use: WHOLE, why: "it measures the public API" },
     Edges { package: "xtask", may_use: &[], why: "the tooling must build when the crates do not" },
 ];
 
@@ -98,7 +99,7 @@ pub(super) const OWNED: &[Owned] = &[
     },
     Owned {
         dependencies: &["clap", "anyhow", "eyre", "color-eyre"],
-        owners: &["kode-cli", "xtask"],
+        owners: &["kode-cli", "xtask", "examples", "kode-bench"],
         why: "a library has typed errors and no command line",
     },
     Owned {

@@ -1,0 +1,28 @@
+//! Benchmarks as ratios: each workload beside the machine's own limit, measured in the same run.
+//!
+//! Nothing here asserts a time, and nothing here is needed by anything else.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+mod machine;
+mod model;
+mod turn;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let dir = TempDir::new()?;
+    let sync = machine::sync_us(&dir)?;
+    println!("machine: one append of 4 KiB and fdatasync, p50      {sync:>9.0} µs");
+    let report = json!({ "machine": { "sync_us": sync }, "turn": turn::flat(&dir, sync).await? });
+    println!("{}", Value::to_string(&report));
+    Ok(())
+}
+
+/// The middle of measured times.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
