@@ -260,6 +260,7 @@ impl Driver {
         let (desk, state) = (&self.desk, &self.state);
         let wanted = state.wanted(&desk.cx(state));
         self.live.reconcile(&wanted, |step, attempt| desk.request(state, step, attempt));
+        self.live.report_gone(state.stopping());
     }
 
     async fn after_commit(&mut self) -> Result<Option<Exit>, StoreError> {

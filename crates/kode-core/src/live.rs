@@ -74,6 +74,15 @@ impl Live {
         }
     }
 
+    /// Says of each of these that it is gone, unless a task of it is still to end and will say so itself.
+    pub(crate) fn report_gone(&mut self, stopping: Vec<EffectKey>) {
+        for key in stopping {
+            if !self.keys.values().any(|alive| *alive == key) {
+                self.ready.push_back(Input::EffectGone(key));
+            }
+        }
+    }
+
     fn start(&mut self, key: EffectKey, effect: Effect, request: &impl Fn(u32, u32) -> ModelRequest) {
         let (cancel, around) = (Cancel::default(), self.around.clone());
         let abort = match (&key, effect) {

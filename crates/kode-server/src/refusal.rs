@@ -49,7 +49,7 @@ impl From<Rejected> for ApiError {
             Rejected::Exists(_) => Self::conflict("agent_exists", why),
             Rejected::Busy => Self::conflict("agent_busy", why),
             Rejected::KeyReused => Self::unprocessable("idempotency_key_reused", why),
-            Rejected::EmptyMessage => Self::unprocessable("invalid_request", why),
+            Rejected::EmptyMessage | Rejected::NotText => Self::unprocessable("invalid_request", why),
             Rejected::NoApproval(_) => Self::not_found("approval_not_found", why),
             Rejected::Decided(_) => Self::conflict("approval_decided", why),
             Rejected::Todos(TodoRefused::Invalid(_)) => Self::unprocessable("invalid_request", why),

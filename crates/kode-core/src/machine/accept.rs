@@ -101,6 +101,9 @@ impl State {
         if let Some(refusal) = key.as_ref().and_then(|key| self.known(key)) {
             return Err(refusal);
         }
+        if content.iter().any(|block| block.as_text().is_none()) {
+            return Err(Rejected::NotText);
+        }
         if !says_something(&content) {
             return Err(Rejected::EmptyMessage);
         }
@@ -247,10 +250,7 @@ fn cut_off(max_tokens: u32) -> CallProblem {
 
 /// The pieces to show, with starts and ends where the kind changes.
 fn shown_parts(call: &ModelCall, deltas: Vec<Delta>, expose_thinking: bool) -> Vec<ChunkPart> {
-    let mut partial = Partial {
-        blocks: call.partial.blocks.last().cloned().into_iter().collect(),
-        open: call.partial.open,
-    };
+    let mut open = call.partial.blocks.last().filter(|_| call.partial.open).map(Shown::start);
     let mut parts = Vec::with_capacity(deltas.len() + 2);
     for delta in deltas {
         let (start, piece) = match delta {
@@ -258,18 +258,23 @@ fn shown_parts(call: &ModelCall, deltas: Vec<Delta>, expose_thinking: bool) -> V
             Delta::Thinking(text) => (ChunkPart::ThinkStart, ChunkPart::Think(text)),
             Delta::Text(text) => (ChunkPart::TextStart, ChunkPart::Text(text)),
         };
-        let same = match partial.blocks.last().filter(|_| partial.open) {
-            Some(Shown::Thinking(_)) => start == ChunkPart::ThinkStart,
-            Some(Shown::Text(_)) => start == ChunkPart::TextStart,
-            None => false,
-        };
-        let border = if same { [None, None] } else { [partial.end(), Some(start)] };
-        for part in border.into_iter().flatten().chain([piece]) {
-            partial.take(&part);
-            parts.push(part);
+        if open.as_ref() != Some(&start) {
+            parts.extend(end_after(&call.partial, &parts));
+            parts.push(start.clone());
+            open = Some(start);
         }
+        parts.push(piece);
     }
     parts
+}
+
+/// The end of the block that is open once these pieces are shown too. Only asked where the kind changes, so
+/// that a long block is not copied for each of its pieces.
+fn end_after(before: &Partial, parts: &[ChunkPart]) -> Option<ChunkPart> {
+    let mut partial =
+        Partial { blocks: before.blocks.last().cloned().into_iter().collect(), open: before.open };
+    parts.iter().for_each(|part| partial.take(part));
+    partial.end()
 }
 
 impl From<ToolError> for CallProblem {

@@ -175,6 +175,9 @@ pub enum Rejected {
     /// A message has nothing in it.
     #[error("a message needs at least one text that is not blank")]
     EmptyMessage,
+    /// A message holds a call or a result, which are the model's and the tools' to make.
+    #[error("a message of the user's holds text blocks only")]
+    NotText,
     /// No such call waits for a decision.
     #[error("no call {0} waits for a decision")]
     NoApproval(CallId),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::call::{Call, CallState};
-use crate::event::{Bookmark, Envelope, ErrorPhase, Event, Severity};
+use crate::event::{Bookmark, Breakpoint, Envelope, ErrorPhase, Event, Severity};
 use crate::fact::{CallProblem, ChunkPart, Entry, Fact, ModelFailure, Shift};
 
 /// The events of one entry, with their cursors.
@@ -29,10 +29,9 @@ pub(super) fn events(fact: &Fact) -> Vec<Event> {
         | Fact::Steered { .. }
         | Fact::HookAnswered { .. }
         | Fact::StopRequested { .. } => Vec::new(),
-        Fact::TurnStarted { shift, .. } | Fact::ModelStarted { shift, .. } | Fact::Paused { shift } => {
-            moved(Some(shift))
-        }
-        Fact::ToolStarted { shift, .. } => moved(shift.as_ref()),
+        Fact::TurnStarted { shift, .. } | Fact::Paused { shift } => moved(Some(shift)),
+        Fact::ModelStarted { shift, .. } => moved_by_way_of(Breakpoint::PreModel, Some(shift)),
+        Fact::ToolStarted { shift, .. } => moved_by_way_of(Breakpoint::PreTool, shift.as_ref()),
         Fact::ModelChunk { step, parts, .. } => parts.iter().map(|part| piece(*step, part)).collect(),
         Fact::ModelAnswered { step, calls, ends, usage, shift, .. } => ends
             .iter()
@@ -88,6 +87,15 @@ fn moved(shift: Option<&Shift>) -> Vec<Event> {
     let state = (from.0 != to.0).then_some(Event::StateChanged { old: from.0, new: to.0, state: to.0 });
     let breakpoint = (from.1 != to.1).then_some(Event::BreakpointChanged { previous: from.1, current: to.1 });
     state.into_iter().chain(breakpoint).collect()
+}
+
+/// The same with a breakpoint in between, where the agent does not stand at it yet: an observer sees each
+/// request and each round of tools begin at the same place.
+fn moved_by_way_of(way: Breakpoint, shift: Option<&Shift>) -> Vec<Event> {
+    let Some(Shift { from, to }) = shift else { return Vec::new() };
+    let between = (to.0, way);
+    let (there, on) = (Shift { from: *from, to: between }, Shift { from: between, to: *to });
+    moved(Some(&there)).into_iter().chain(moved(Some(&on))).collect()
 }
 
 fn piece(step: u32, part: &ChunkPart) -> Event {

@@ -181,6 +181,17 @@ pub enum Shown {
     Text(String),
 }
 
+impl Shown {
+    /// The piece with which such a block begins.
+    #[must_use]
+    pub fn start(&self) -> ChunkPart {
+        match self {
+            Self::Thinking(_) => ChunkPart::ThinkStart,
+            Self::Text(_) => ChunkPart::TextStart,
+        }
+    }
+}
+
 impl Partial {
     /// Takes one piece in.
     pub fn take(&mut self, part: &ChunkPart) {

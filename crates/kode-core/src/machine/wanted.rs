@@ -77,6 +77,17 @@ impl State {
         }
     }
 
+    /// The tool runs that are being stopped: each ends with [`super::Input::EffectGone`], also one that this
+    /// process never came to start.
+    #[must_use]
+    pub fn stopping(&self) -> Vec<EffectKey> {
+        let stops = self.turn.as_ref().is_some_and(|turn| turn.stop.is_some());
+        let running = self.round().filter(|_| stops).map(|r| r.calls.iter().filter(|c| c.running()));
+        let key =
+            |open: &super::OpenCall| EffectKey::Tool { call: open.call.id.clone(), attempt: open.attempt };
+        running.into_iter().flatten().map(key).collect()
+    }
+
     fn wanted_for(&self, cx: &Cx<'_>, open: &super::OpenCall) -> Option<(EffectKey, Effect)> {
         let (tool, input) = (open.call.name.clone(), open.input.clone());
         let call = open.call.id.clone();

@@ -70,17 +70,12 @@ pub(in crate::machine) fn stopped(cx: &Cx<'_>, open: &OpenCall, stop: &Stop) -> 
         Stop::Interrupt { note: None, .. } => "the run was interrupted".to_owned(),
         Stop::Limit { problem } => format!("the run was stopped: {}", problem.message),
     };
-    let (code, effect) = if open.attempt > 0 {
-        ("interrupted", "it was running and may have taken effect in part")
+    let (code, effect, hint) = if open.attempt > 0 {
+        ("interrupted", "it was running and may have taken effect in part", "check before you call it again")
     } else {
-        ("not_started", "it was not run")
+        ("not_started", "it was not run", "call it again if it is still wanted")
     };
-    closed(
-        cx,
-        open,
-        CallState::Sealed,
-        problem(code, format!("{cause}; {effect}"), "check before you call it again"),
-    )
+    closed(cx, open, CallState::Sealed, problem(code, format!("{cause}; {effect}"), hint))
 }
 
 fn closed(cx: &Cx<'_>, open: &OpenCall, state: CallState, problem: CallProblem) -> Fact {

@@ -51,7 +51,11 @@ fn lost(state: &State, cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
 /// A call of a run that is being stopped: a running one waits until it is gone, within bounds.
 fn stopping(cx: &Cx<'_>, call: &OpenCall, stop: &Stop, since: Millis) -> Option<Fact> {
     if call.undecided() {
-        let (decision, by) = (Decision::Deny, "interrupt".to_owned());
+        let by = match stop {
+            Stop::Interrupt { .. } => "interrupt".to_owned(),
+            Stop::Limit { .. } => "limit".to_owned(),
+        };
+        let decision = Decision::Deny;
         return Some(Fact::PermissionDecided { call: call.call.id.clone(), decision, by, note: None });
     }
     (!call.running() || cx.now >= since + STOP_GRACE).then(|| ending::stopped(cx, call, stop))
