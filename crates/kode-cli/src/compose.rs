@@ -20,13 +20,17 @@ use crate::failure::Failure;
 pub(crate) fn store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
     let StoreUrl::Fs(dir) = url;
     let store = FsStore::open(dir);
-    Ok(Arc::new(store.map_err(|e| Failure::failed(format!("the store {} cannot be opened: {e}", dir.display())))?))
+    Ok(Arc::new(
+        store.map_err(|e| Failure::failed(format!("the store {} cannot be opened: {e}", dir.display())))?,
+    ))
 }
 
 /// The store for a command that only reads, also while a server has it.
 pub(crate) fn store_to_read(dir: &Path) -> Result<Arc<dyn Store>, Failure> {
     let store = FsStore::open_read_only(dir);
-    Ok(Arc::new(store.map_err(|e| Failure::failed(format!("the store {} cannot be read: {e}", dir.display())))?))
+    Ok(Arc::new(
+        store.map_err(|e| Failure::failed(format!("the store {} cannot be read: {e}", dir.display())))?,
+    ))
 }
 
 /// The model: GLM with a key, the script with `--demo`, and a way on without either.

@@ -79,7 +79,10 @@ impl Settings {
     pub(crate) fn listen(&self, serve: &Serve) -> Result<SocketAddr, Failure> {
         let listen = self.listen.replacen("localhost:", "127.0.0.1:", 1);
         let address: SocketAddr = listen.parse().map_err(|_| {
-            Failure::usage(format!("cannot listen on {:?}: it is not an address such as 127.0.0.1:3000", self.listen))
+            Failure::usage(format!(
+                "cannot listen on {:?}: it is not an address such as 127.0.0.1:3000",
+                self.listen
+            ))
         })?;
         if !address.ip().is_loopback() && !serve.insecure {
             return Err(Failure::usage(format!(
@@ -100,7 +103,8 @@ pub(crate) fn glm_key(env: Env<'_>) -> Result<Option<String>, Failure> {
         let file = format!("{name}_FILE");
         if let Some(path) = env(&file) {
             let read = std::fs::read_to_string(&path);
-            let key = read.map_err(|e| Failure::usage(format!("{file} names a file that cannot be read: {e}")))?;
+            let key =
+                read.map_err(|e| Failure::usage(format!("{file} names a file that cannot be read: {e}")))?;
             return Ok(Some(key.trim().to_owned()));
         }
     }

@@ -1,13 +1,13 @@
 //! The model of `--demo`: a script, not a mind. It needs no key, streams word by word, calls real tools on
 //! request, and says what it is.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use kode_core::message::{Block, Message, Role, Usage};
 use kode_core::model::{AskedCall, Finish, Model, ModelError, ModelEvent, ModelRequest, ModelStream};
+use kode_core::pages::Pages;
 use serde_json::{Value, json};
 
 /// Between two words: slow enough to be seen as a stream.
@@ -39,14 +39,16 @@ impl Model for DemoModel {
 
 /// What the script says to a history: a tool's result is told, a request for a tool is made, and anything
 /// else is answered with what the script is.
-fn reply(messages: &[Arc<Message>]) -> (String, Vec<AskedCall>) {
+fn reply(messages: &Pages<Message>) -> (String, Vec<AskedCall>) {
     let Some(last) = messages.last() else { return (String::from("…"), Vec::new()) };
     if let Some((content, is_error)) = last_result(last) {
         return (told(content, is_error), Vec::new());
     }
     let asked = last.text();
     match command(asked.trim()) {
-        Some((say, name, input)) => (say, vec![AskedCall { name: name.into(), arguments: input.to_string() }]),
+        Some((say, name, input)) => {
+            (say, vec![AskedCall { name: name.into(), arguments: input.to_string() }])
+        }
         None => (greeting(asked.trim(), messages), Vec::new()),
     }
 }
@@ -82,7 +84,7 @@ fn command(asked: &str) -> Option<(String, &'static str, Value)> {
     }
 }
 
-fn greeting(asked: &str, messages: &[Arc<Message>]) -> String {
+fn greeting(asked: &str, messages: &Pages<Message>) -> String {
     let turn = messages.iter().filter(|m| m.role == Role::User && last_result(m).is_none()).count();
     let asked: String = asked.chars().take(200).collect();
     if asked.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)) {
@@ -116,6 +118,7 @@ fn words(text: &str) -> Vec<String> {
 /// A rough count, so that usage is seen to work: four bytes a token.
 fn usage(request: &ModelRequest, answer: &str) -> Usage {
     let sent: usize = request.messages.iter().map(|m| m.text().len()).sum();
-    let (input_tokens, output_tokens) = (((request.system.len() + sent) / 4) as u64, (answer.len() / 4) as u64);
+    let (input_tokens, output_tokens) =
+        (((request.system.len() + sent) / 4) as u64, (answer.len() / 4) as u64);
     Usage { input_tokens, output_tokens, total_tokens: input_tokens + output_tokens, ..Usage::default() }
 }

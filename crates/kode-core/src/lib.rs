@@ -22,6 +22,7 @@ pub mod machine;
 pub mod message;
 pub mod model;
 mod opening;
+pub mod pages;
 pub mod registry;
 pub mod runtime;
 pub mod sandbox;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::id::Millis;
 use crate::message::{Message, Usage};
+use crate::pages::Pages;
 
 /// A tool as the model is told of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub struct ModelRequest {
     pub system: Arc<str>,
     /// The history, in order: every [`crate::message::Block::ToolUse`] has its one result in the next
     /// message.
-    pub messages: Vec<Arc<Message>>,
+    pub messages: Pages<Message>,
     /// Where in `messages` the turn under way begins. Reasoning is sent back from there on only: it belongs
     /// to its own tool loop, and older messages stay shared instead of being copied without it.
     pub turn_start: usize,

@@ -38,7 +38,7 @@ impl Opening {
         let now = shared.clock.now();
         let lease = shared.store.acquire(&self.cell.id, &shared.holder, shared.lease_ttl, now).await?;
         let loaded = catch_up(&*shared.store, &self.cell.id, loaded).await?;
-        if false {
+        if create.is_none() && loaded.0.template.is_none() {
             // Deleted meanwhile: an `Opened` would bring it back as an agent that is none.
             let epoch = lease.epoch;
             shared.store.release(lease, true).await?;

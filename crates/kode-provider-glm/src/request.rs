@@ -170,7 +170,7 @@ mod tests {
         ModelRequest {
             model: model.into(),
             system: "Be brief.".into(),
-            messages,
+            messages: messages.into_iter().collect(),
             turn_start: 0,
             tools: Vec::new().into(),
             max_tokens: 1_000,
@@ -287,7 +287,7 @@ mod tests {
         let mut request = request("m", history);
         request.system = "".into();
         assert_eq!(sent(&request, &config())["messages"], json!([{"role": "user", "content": "hi"}]));
-        request.messages = asking("");
+        request.messages = asking("").into_iter().collect();
         assert_eq!(refusal(&request), (ErrorClass::BadRequest, false));
     }
 

@@ -23,7 +23,8 @@ pub(crate) fn run(replay: Replay) -> Result<(), Failure> {
     let settings = Settings::resolve(None, &replay.places, &process_env)?;
     let (dir, agent) = place(&replay.what, &settings.store)?;
     let store = compose::store_to_read(&dir)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let state = runtime.block_on(fold(&store, &agent, replay.at.map(Seq)))?;
     let report = report(&agent, &state, &settings.templates);
     let mut out = std::io::stdout().lock();
@@ -41,8 +42,9 @@ fn place(what: &str, store: &StoreUrl) -> Result<(PathBuf, AgentId), Failure> {
     let path = path.canonicalize().map_err(|e| Failure::usage(format!("{what} cannot be read: {e}")))?;
     let journal = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(&path) };
     let name = journal.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    let agent = AgentId::new(name)
-        .map_err(|_| Failure::usage(format!("{what} is not in an agent's journal directory STORE/<agentId>/")))?;
+    let agent = AgentId::new(name).map_err(|_| {
+        Failure::usage(format!("{what} is not in an agent's journal directory STORE/<agentId>/"))
+    })?;
     Ok((journal.parent().unwrap_or(journal).to_owned(), agent))
 }
 
@@ -55,7 +57,9 @@ async fn fold(store: &Arc<dyn Store>, agent: &AgentId, at: Option<Seq>) -> Resul
         }
         let whole = entries.len() < PAGE || at.is_some_and(|at| state.seq >= at);
         match (whole, state.seq) {
-            (true, Seq::ZERO) => return Err(Failure::failed(format!("there is no agent {agent} in this store"))),
+            (true, Seq::ZERO) => {
+                return Err(Failure::failed(format!("there is no agent {agent} in this store")));
+            }
             (true, _) => return Ok(state),
             (false, _) => {}
         }

@@ -23,13 +23,17 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
     let address = settings.listen(&serve)?;
     log(settings.json_logs);
     let model = compose::model(&settings, serve.demo, &process_env)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
         let builder = compose::runtime(&settings, compose::store(&settings.store)?, model)?;
-        let pool = Pool::new(builder.build().map_err(Failure::usage)?, PoolOptions { max_agents: settings.max_agents });
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|e| Failure::failed(format!("cannot listen on {address}: {e}; choose another with --listen")))?;
+        let pool = Pool::new(
+            builder.build().map_err(Failure::usage)?,
+            PoolOptions { max_agents: settings.max_agents },
+        );
+        let listener = TcpListener::bind(address).await.map_err(|e| {
+            Failure::failed(format!("cannot listen on {address}: {e}; choose another with --listen"))
+        })?;
         greet(&listener, serve.demo)?;
         until_told(listener, pool, serve.demo).await
     })
@@ -70,7 +74,9 @@ fn greet(listener: &TcpListener, demo: bool) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::failed)?;
     eprintln!("kode: listening on http://{address}");
     if demo {
-        eprintln!("kode: demo: a built-in script answers, no model is asked; set ZHIPUAI_API_KEY and drop --demo for GLM");
+        eprintln!(
+            "kode: demo: a built-in script answers, no model is asked; set ZHIPUAI_API_KEY and drop --demo for GLM"
+        );
         eprintln!(
             "kode: try: curl -N -H 'content-type: application/json' -H 'accept: text/event-stream' \
              -d '{{\"text\":\"hello\"}}' http://{address}/api/agents/user:1/messages"

@@ -62,20 +62,26 @@ pub(crate) fn load(named: Option<&Path>) -> Result<ConfigFile, Failure> {
     let path = named.unwrap_or(Path::new("kode.toml"));
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&text, path.parent().unwrap_or(Path::new("."))),
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(ConfigFile::default()),
-        Err(error) => Err(Failure::usage(format!("the configuration {} cannot be read: {error}", path.display()))),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(ConfigFile::default())
+        }
+        Err(error) => {
+            Err(Failure::usage(format!("the configuration {} cannot be read: {error}", path.display())))
+        }
     }
 }
 
 /// Reads a file's text. Prompts in files of their own are found beside it.
 fn parse(text: &str, beside: &Path) -> Result<ConfigFile, Failure> {
-    let mut table: Table =
-        text.parse().map_err(|e: toml::de::Error| Failure::usage(format!("the configuration is not TOML: {}", e.message())))?;
+    let mut table: Table = text.parse().map_err(|e: toml::de::Error| {
+        Failure::usage(format!("the configuration is not TOML: {}", e.message()))
+    })?;
     known(&table, "", &TOP)?;
     if let Some(Value::Array(templates)) = table.get_mut("template") {
         templates.iter_mut().filter_map(Value::as_table_mut).try_for_each(|t| template(t, beside))?;
     }
-    ConfigFile::deserialize(table).map_err(|e| Failure::usage(format!("the configuration is wrong: {}", e.message())))
+    ConfigFile::deserialize(table)
+        .map_err(|e| Failure::usage(format!("the configuration is wrong: {}", e.message())))
 }
 
 fn template(table: &mut Table, beside: &Path) -> Result<(), Failure> {
@@ -100,8 +106,12 @@ fn template(table: &mut Table, beside: &Path) -> Result<(), Failure> {
 fn known(table: &Table, within: &str, keys: &[&str]) -> Result<(), Failure> {
     let Some(unknown) = table.keys().find(|key| !keys.contains(&key.as_str())) else { return Ok(()) };
     Err(Failure::usage(match nearest(unknown, keys) {
-        Some(near) => format!("the configuration has an unknown key {within}{unknown}; did you mean {within}{near}?"),
-        None => format!("the configuration has an unknown key {within}{unknown}; known are {}", keys.join(", ")),
+        Some(near) => {
+            format!("the configuration has an unknown key {within}{unknown}; did you mean {within}{near}?")
+        }
+        None => {
+            format!("the configuration has an unknown key {within}{unknown}; known are {}", keys.join(", "))
+        }
     }))
 }
 
@@ -125,7 +135,10 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_named() {
-        assert!(failure("max_agents = \"many\"").contains("max_agents") || failure("max_agents = \"many\"").contains("usize"));
+        assert!(
+            failure("max_agents = \"many\"").contains("max_agents")
+                || failure("max_agents = \"many\"").contains("usize")
+        );
         let mode = "[[template]]\nid = \"a\"\nsystem_prompt = \"p\"\npermission = { mode = \"yolo\" }";
         assert!(failure(mode).contains("yolo"));
         assert!(failure("listen = ").contains("not TOML"));

@@ -36,8 +36,12 @@ fn a_wrong_configuration_is_named() {
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("kode.toml"), "lisen = \"127.0.0.1:0\"\n").unwrap();
     assert_usage(&run(dir.path(), &["serve", "--demo"]), &["lisen", "did you mean listen?"]);
-    std::fs::write(dir.path().join("kode.toml"), "[[template]]\nid='x'\nsystem_prompt='p'\ntools=['fly']\n").unwrap();
-    assert_usage(&run(dir.path(), &["serve", "--demo", "--listen", "127.0.0.1:0"]), &["fly", "not registered"]);
+    std::fs::write(dir.path().join("kode.toml"), "[[template]]\nid='x'\nsystem_prompt='p'\ntools=['fly']\n")
+        .unwrap();
+    assert_usage(
+        &run(dir.path(), &["serve", "--demo", "--listen", "127.0.0.1:0"]),
+        &["fly", "not registered"],
+    );
     assert_usage(&run(dir.path(), &["serve", "--demo", "--store", "redis://localhost"]), &["fs:DIR"]);
 }
 
@@ -76,7 +80,8 @@ async fn wrong_requests_get_clear_errors_and_the_server_lives() {
         assert_error(&answer);
     }
     for id in ["a%2Fb", "..%2F..%2Fetc", "%00", ".hidden", "-rf", "a%20b", "%ff", &long] {
-        let (status, answer) = server.post(&format!("/api/agents/{id}/messages"), &json!({ "text": "x" })).await;
+        let (status, answer) =
+            server.post(&format!("/api/agents/{id}/messages"), &json!({ "text": "x" })).await;
         assert_eq!((status, &answer["code"]), (400, &json!("invalid_agent_id")), "{id}: {answer}");
         assert_error(&answer);
     }
@@ -100,7 +105,8 @@ async fn wrong_requests_get_clear_errors_and_the_server_lives() {
     server.until_ready("user:1").await;
     let future = server.get("/api/agents/user:1/stream?since=9007199254740990").await;
     assert_eq!(future.0, 400, "{}", future.1);
-    let undecided = server.post("/api/agents/user:1/approve", &json!({ "callId": "c", "decision": "allow" })).await;
+    let undecided =
+        server.post("/api/agents/user:1/approve", &json!({ "callId": "c", "decision": "allow" })).await;
     assert_eq!((undecided.0, &undecided.1["code"]), (404, &json!("approval_not_found")));
 }
 
@@ -108,7 +114,10 @@ async fn wrong_requests_get_clear_errors_and_the_server_lives() {
 fn assert_error(answer: &Value) {
     assert_eq!(answer["success"], false, "{answer}");
     for field in ["error", "code", "requestId"] {
-        assert!(answer[field].as_str().is_some_and(|text| !text.is_empty()), "{field} is missing in {answer}");
+        assert!(
+            answer[field].as_str().is_some_and(|text| !text.is_empty()),
+            "{field} is missing in {answer}"
+        );
     }
     assert!(!answer.to_string().contains("/tmp"), "a host path in {answer}");
 }
@@ -221,7 +230,8 @@ async fn g1_on_a_full_disk_messages_are_refused_and_what_was_acknowledged_stays(
 fn a_store_that_cannot_be_written_is_refused_with_a_reason() {
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("file"), "not a directory").unwrap();
-    let mut command = kode(dir.path(), &["serve", "--demo", "--listen", "127.0.0.1:0", "--store", "fs:./file/store"]);
+    let mut command =
+        kode(dir.path(), &["serve", "--demo", "--listen", "127.0.0.1:0", "--store", "fs:./file/store"]);
     let output = command.output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).lines().count()), (Some(1), 1), "{}", stderr(&output));
 }

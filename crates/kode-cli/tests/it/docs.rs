@@ -47,9 +47,17 @@ fn run_page(name: &str) {
     for block in blocks {
         assert!(!block.shows.is_empty(), "nothing is checked of: {}", block.script);
         let script = block.script.replace("http://127.0.0.1:3000", &server.base);
-        let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).current_dir(&dir).output().unwrap();
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &script])
+            .current_dir(&dir)
+            .output()
+            .unwrap();
         let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{name}: {script}\n{told}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{name}: {script}\n{told}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         for shown in &block.shows {
             assert!(told.contains(shown), "{name}: {shown} is missing in the output of\n{script}\n{told}");
         }

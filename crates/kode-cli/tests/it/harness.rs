@@ -22,7 +22,9 @@ pub(crate) struct Server {
 pub(crate) fn kode(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kode"));
     command.args(args).current_dir(dir).stdin(Stdio::null());
-    for name in ["KODE_LISTEN", "KODE_STORE", "KODE_WORKSPACE", "ZHIPUAI_API_KEY", "ZAI_API_KEY", "GLM_API_KEY"] {
+    for name in
+        ["KODE_LISTEN", "KODE_STORE", "KODE_WORKSPACE", "ZHIPUAI_API_KEY", "ZAI_API_KEY", "GLM_API_KEY"]
+    {
         command.env_remove(name);
     }
     command
@@ -40,7 +42,8 @@ impl Server {
     }
 
     pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
-        let args: Vec<&str> = ["serve", "--demo", "--listen", "127.0.0.1:0"].iter().chain(more).copied().collect();
+        let args: Vec<&str> =
+            ["serve", "--demo", "--listen", "127.0.0.1:0"].iter().chain(more).copied().collect();
         let mut command = kode(dir, &args);
         command.stderr(Stdio::piped()).env("RUST_LOG", "warn");
         let mut child = command.spawn().expect("the kode binary was built with this test");
@@ -98,8 +101,9 @@ impl Server {
 
     /// All events of an agent, oldest first.
     pub(crate) async fn events(&self, agent: &str) -> Vec<Value> {
-        let (status, page) =
-            self.get(&format!("/api/agents/{agent}/events?since=0&limit=10000&channels=progress,control,monitor")).await;
+        let (status, page) = self
+            .get(&format!("/api/agents/{agent}/events?since=0&limit=10000&channels=progress,control,monitor"))
+            .await;
         assert_eq!(status, 200, "{page}");
         assert_eq!(page["end"], true, "the agent has more events than one page");
         page["events"].as_array().unwrap().clone()
@@ -130,7 +134,14 @@ impl Drop for Server {
 async fn answer(response: reqwest::Response) -> (u16, Value) {
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
-    (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+    (
+        status,
+        if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        },
+    )
 }
 
 /// A small generator of numbers: the same seed, the same test.

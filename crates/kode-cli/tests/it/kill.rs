@@ -28,7 +28,10 @@ async fn g1_g2_g3_g4_hold_over_kill_9_in_mid_turn() {
             if let Some((202, queued)) =
                 server.try_post(&format!("/api/agents/{agent}/messages"), &json!({ "text": text })).await
             {
-                acknowledged.entry(agent.clone()).or_default().insert(queued["messageId"].as_str().unwrap().into());
+                acknowledged
+                    .entry(agent.clone())
+                    .or_default()
+                    .insert(queued["messageId"].as_str().unwrap().into());
             }
         }
         read_some(&server, &agent, dice.below(60)).await;
@@ -67,7 +70,11 @@ fn check_events(agent: &str, events: &[Value], acknowledged: &BTreeSet<String>) 
     };
     let (starts, ends) = (of("tool:start", &["call", "id"]), of("tool:end", &["call", "id"]));
     let once: BTreeSet<_> = starts.iter().collect();
-    assert_eq!((once.len(), starts.len()), (ends.len(), ends.len()), "{agent}: a call started or ended twice");
+    assert_eq!(
+        (once.len(), starts.len()),
+        (ends.len(), ends.len()),
+        "{agent}: a call started or ended twice"
+    );
     assert_eq!(once, ends.iter().collect(), "{agent}: a call has no end");
     let mut answered = BTreeMap::new();
     for event in events.iter().filter(|e| e["event"]["type"] == "done") {

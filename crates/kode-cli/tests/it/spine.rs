@@ -11,7 +11,8 @@ async fn a_turn_is_streamed_a_file_is_written_and_all_is_there_after_kill_9() {
     let dir = TempDir::new().unwrap();
     let server = Server::start(&dir);
 
-    let (status, queued) = server.post("/api/agents/user:1/messages", &json!({ "text": "write a.txt hi there" })).await;
+    let (status, queued) =
+        server.post("/api/agents/user:1/messages", &json!({ "text": "write a.txt hi there" })).await;
     assert_eq!(status, 202, "{queued}");
     let since = &queued["cursor"];
     let told = server.stream_text(&format!("/api/agents/user:1/stream?since={since}")).await;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::store::Checkpoint;
 
-use super::{Pages, State};
+use super::State;
+use crate::pages::Pages;
 
 /// The version of the documents that this crate writes, and the only one that it reads.
 pub const CHECKPOINT_VERSION: u32 = 1;

@@ -14,7 +14,6 @@ mod advance;
 mod checkpoint;
 mod evolve;
 mod input;
-mod pages;
 mod phase;
 mod policy;
 mod project;
@@ -26,7 +25,6 @@ mod wanted;
 
 pub use checkpoint::CHECKPOINT_VERSION;
 pub use input::{Delta, FoundCall, Input, Rejected};
-pub use pages::Pages;
 pub use policy::{Ruling, rule};
 pub use project::project;
 pub use render::{Prompt, render};

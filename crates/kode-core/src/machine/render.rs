@@ -1,8 +1,7 @@
 //! State and template become the prompt: what the model would see now.
 
-use std::sync::Arc;
-
 use crate::message::Message;
+use crate::pages::Pages;
 use crate::template::Template;
 
 use super::State;
@@ -13,7 +12,7 @@ pub struct Prompt {
     /// The system prompt.
     pub system: String,
     /// The history, oldest first: every call has its one result.
-    pub messages: Vec<Arc<Message>>,
+    pub messages: Pages<Message>,
     /// Where in `messages` the turn under way begins.
     pub turn_start: usize,
     /// Most tokens of the answer.
@@ -25,7 +24,7 @@ pub struct Prompt {
 pub fn render(state: &State, template: &Template) -> Prompt {
     Prompt {
         system: template.system_prompt.clone(),
-        messages: state.transcript.iter().cloned().collect(),
+        messages: state.transcript.clone(),
         turn_start: state.turn.as_ref().map_or(state.transcript.len(), |turn| turn.from_message),
         max_tokens: template.limits.max_tokens,
     }

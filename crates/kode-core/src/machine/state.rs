@@ -19,7 +19,7 @@ use crate::model::Finish;
 use crate::todo::TodoList;
 use crate::tool::ToolTraits;
 
-use super::Pages;
+use crate::pages::Pages;
 
 /// The state of one agent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

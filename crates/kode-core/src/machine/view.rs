@@ -11,7 +11,8 @@ use crate::id::{CallId, Cursor, Millis, Seq, TemplateId};
 use crate::message::{Message, Usage};
 use crate::todo::TodoList;
 
-use super::{OpenCall, Pages, State};
+use super::{OpenCall, State};
+use crate::pages::Pages;
 
 /// A call that waits for a person.
 #[derive(Debug, Clone, PartialEq, Serialize)]

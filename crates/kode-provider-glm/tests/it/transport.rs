@@ -45,7 +45,7 @@ fn request(model: &str) -> ModelRequest {
     ModelRequest {
         model: model.into(),
         system: "Be brief.".into(),
-        messages: vec![message(Role::User, vec![Block::text("hi")])],
+        messages: [message(Role::User, vec![Block::text("hi")])].into_iter().collect(),
         turn_start: 0,
         tools: vec![ToolSpec { name: "f".into(), description: "d".into(), input_schema: json!({}) }].into(),
         max_tokens: 100,

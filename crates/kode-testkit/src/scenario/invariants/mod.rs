@@ -74,5 +74,5 @@ fn safe_point(state: &State) -> Checked {
     let safe = usize::try_from(View::of(state).last_safe_point + 1).unwrap_or(0);
     hold!(safe <= state.transcript.len(), "the last safe point lies behind the history");
     let messages: Vec<_> = state.transcript.iter().take(safe).cloned().collect();
-    paired(&messages).map_err(|why| format!("at the last safe point, {why}"))
+    paired(messages.iter()).map_err(|why| format!("at the last safe point, {why}"))
 }

@@ -10,7 +10,7 @@ use super::{Checked, hold};
 
 /// What must hold of everything that a model is sent.
 pub(super) fn sendable(prompt: &Prompt) -> Checked {
-    paired(&prompt.messages)?;
+    paired(prompt.messages.iter())?;
     let last = prompt.messages.last().map(|m| m.role);
     hold!(last == Some(Role::User), "the last message of a prompt is {last:?}'s");
     let begin = prompt.messages.get(prompt.turn_start).map(|m| m.role);
@@ -20,7 +20,7 @@ pub(super) fn sendable(prompt: &Prompt) -> Checked {
 
 /// Each call of a message has its one result in the next message, in the calls' order, and no result stands
 /// anywhere else; no message is empty.
-pub(in crate::scenario) fn paired(messages: &[Arc<Message>]) -> Checked {
+pub(in crate::scenario) fn paired<'a>(messages: impl Iterator<Item = &'a Arc<Message>>) -> Checked {
     let mut open: Vec<&CallId> = Vec::new();
     for message in messages {
         let (calls, results) = (calls(message), results(message));
