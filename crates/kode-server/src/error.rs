@@ -2,7 +2,7 @@
 //! attached to the response; [`crate::request`] writes the body, as it alone knows the request's id.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -78,6 +78,11 @@ impl ApiError {
         }
     }
 
+    /// Whether the rest of the request's body is not read: a client must not send its next request behind it.
+    fn leaves_body_unread(&self) -> bool {
+        matches!(self.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT)
+    }
+
     /// Gives a response of this error its body.
     pub(crate) fn render(&self, response: Response, request_id: &str) -> Response {
         let body = ErrorBody { success: false, error: &self.message, code: self.code, request_id };
@@ -86,6 +91,9 @@ impl ApiError {
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(secs) = self.retry_after {
             head.headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if self.leaves_body_unread() {
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let body = serde_json::to_string(&body).expect("an error body is four plain fields");
         Response::from_parts(head, body.into())

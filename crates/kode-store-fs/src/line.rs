@@ -82,7 +82,7 @@ pub(crate) struct Header {
     pub synced: Seq,
 }
 
-/// What a line says beside its entries.
+/// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
     /// Its own checksum.
@@ -93,20 +93,31 @@ pub(crate) struct Line<'a> {
     pub synced: Seq,
     /// Where the journal ends with this line.
     pub head: Head,
-    /// The entries as written.
-    pub entries: &'a str,
+    /// The entries as written: a JSON array.
+    pub entries: &'a [u8],
 }
 
-/// The members of a line after its checksum, as written.
-#[derive(Serialize, Deserialize)]
+/// What stands between a line's checksum and its entries, to be read.
+#[derive(Deserialize)]
+struct Place {
+    prev: Crc,
+    synced: Seq,
+    #[serde(with = "HeadMembers")]
+    head: Head,
+}
+
+/// A line's members after its checksum, as they are written.
+#[derive(Serialize)]
 struct Members<'a> {
     prev: Crc,
     synced: Seq,
     #[serde(with = "HeadMembers")]
     head: Head,
-    #[serde(borrow)]
     entries: &'a RawValue,
 }
+
+/// Where the entries begin. They are the last member, so a line's place is found without reading them.
+const ENTRIES: &[u8] = br#","entries":"#;
 
 /// The entries of a batch as they stand in a line. Needs no place in the journal, so it is done outside of
 /// every lock.
@@ -116,8 +127,8 @@ pub(crate) fn entries_json(entries: &[Entry]) -> Box<RawValue> {
 }
 
 /// The entries of a line.
-pub(crate) fn entries(json: &str) -> serde_json::Result<Vec<Entry>> {
-    serde_json::from_str(json)
+pub(crate) fn entries(json: &[u8]) -> serde_json::Result<Vec<Entry>> {
+    serde_json::from_slice(json)
 }
 
 /// One line with its newline, and its checksum.
@@ -146,8 +157,17 @@ pub(crate) enum Flaw {
 
 /// Reads a line without its newline.
 pub(crate) fn read(line: &[u8]) -> Result<Line<'_>, Flaw> {
-    let (crc, Members { prev, synced, head, entries }) = unseal(line)?;
-    Ok(Line { crc, prev, synced, head, entries: entries.get() })
+    let crc = verify(line).ok_or(Flaw::Checksum)?;
+    let (place, entries) = split(line).ok_or(Flaw::Shape)?;
+    let Place { prev, synced, head } = place;
+    Ok(Line { crc, prev, synced, head, entries })
+}
+
+fn split(line: &[u8]) -> Option<(Place, &[u8])> {
+    let at = memchr::memmem::find(line, ENTRIES)?;
+    let entries = line[at + ENTRIES.len()..].strip_suffix(b"}")?;
+    let place = [&line[..at], b"}"].concat();
+    Some((serde_json::from_slice(&place).ok()?, entries))
 }
 
 /// A JSON object as a line that begins with its checksum; with a newline.

@@ -13,8 +13,10 @@ use crate::disk::Source;
 use crate::error::{damaged, failed, incompatible};
 use crate::line::{self, Crc, FORMAT, Header, Line};
 
-/// How much is read at once.
+/// How much is read at once by who reads on.
 const BLOCK: usize = 64 << 10;
+/// How much is read at once by who looks for one line.
+const PROBE: usize = 4 << 10;
 
 /// The name of a segment's file.
 pub(crate) fn file_name(segment: u32) -> String {
@@ -56,7 +58,7 @@ impl<S: Source> Segment<S> {
     /// Reads the header. What is appended later is not seen.
     pub(crate) fn open(source: S, agent: &AgentId, number: u32) -> StoreResult<Self> {
         let end = source.len().map_err(failed("reading a journal"))?;
-        let mut lines = Lines::new(&source, 0, end);
+        let mut lines = Lines { block: PROBE, ..Lines::new(&source, 0, end) };
         let chunk = lines.next().map_err(failed("reading a journal"))?;
         let (header, first) = header(chunk, agent, number)?;
         Ok(Self { source, header, first, end })
@@ -95,7 +97,7 @@ impl<S: Source> Segment<S> {
     /// and not from there on. The lines before the place are not looked at; the ones behind it link to it.
     pub(crate) fn seek(&self, before: impl Fn(&Head) -> bool) -> io::Result<Place> {
         let (mut low, mut high) = (self.start(), self.end);
-        while high - low.at > BLOCK as u64 {
+        while high - low.at > 4 * PROBE as u64 {
             let middle = low.at + (high - low.at) / 2;
             match self.whole_line_from(middle, high)? {
                 Some((_, place)) if before(&place.tip.head) => low = place,
@@ -107,7 +109,7 @@ impl<S: Source> Segment<S> {
     }
 
     fn seek_linear(&self, mut place: Place, before: impl Fn(&Head) -> bool) -> io::Result<Place> {
-        let mut lines = self.lines(place.at);
+        let mut lines = Lines { block: PROBE, ..self.lines(place.at) };
         while let Some(chunk) = lines.next()? {
             match place.tip.follow(&chunk) {
                 Ok(line) if before(&line.head) => place = Place::behind(&chunk, &line),
@@ -120,7 +122,7 @@ impl<S: Source> Segment<S> {
     /// The first line that is whole by itself and begins between `from` and `to`: where it begins, and the
     /// place behind it.
     fn whole_line_from(&self, from: u64, to: u64) -> io::Result<Option<(u64, Place)>> {
-        let mut lines = self.lines(from);
+        let mut lines = Lines { block: PROBE, ..self.lines(from) };
         // Up to the first newline lies the rest of a line that began before.
         lines.next()?;
         while let Some(chunk) = lines.next()? {
@@ -203,11 +205,12 @@ pub(crate) struct Lines<'s, S> {
     told: usize,
     at: u64,
     end: u64,
+    block: usize,
 }
 
 impl<'s, S: Source> Lines<'s, S> {
     fn new(source: &'s S, at: u64, end: u64) -> Self {
-        Self { source, buffer: Vec::new(), told: 0, at, end }
+        Self { source, buffer: Vec::new(), told: 0, at, end, block: BLOCK }
     }
 
     /// The next chunk; `None` at the end of the file.
@@ -236,7 +239,7 @@ impl<'s, S: Source> Lines<'s, S> {
         self.told = 0;
         let kept = self.buffer.len();
         let left = self.end.saturating_sub(self.at + kept as u64);
-        let wanted = left.min(BLOCK.max(kept) as u64) as usize;
+        let wanted = left.min(self.block.max(kept) as u64) as usize;
         self.buffer.resize(kept + wanted, 0);
         let read = self.source.read_at(&mut self.buffer[kept..], self.at + kept as u64)?;
         self.buffer.truncate(kept + read);

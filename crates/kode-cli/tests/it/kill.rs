@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Dice, PATIENCE, Server};
 
-const AGENTS: u64 = 4;
+const AGENTS: u64 = 12;
 
 /// How many kills: the soak runs ten times as many.
 fn kills() -> u64 {
@@ -20,7 +20,11 @@ async fn g1_g2_g3_g4_hold_over_kill_9_in_mid_turn() {
     let mut dice = Dice::new(20_261_123);
     let mut acknowledged: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let kills = kills();
+    let begun = std::time::Instant::now();
     for round in 0..kills {
+        if round % 50 == 0 {
+            println!("{round} kills after {:?}", begun.elapsed());
+        }
         let server = Server::start(&dir);
         let agent = format!("user:{}", dice.below(AGENTS));
         for _ in 0..=dice.below(2) {

@@ -61,7 +61,7 @@ pub fn run(case: impl Future<Output = ()>) {
     runtime.expect("a runtime can be built").block_on(case);
 }
 
-/// Makes one test of each case of the suite; `$bench` is an expression that gives a fresh [`store_suite::Bench`]
+/// Makes one test of each case of the suite; `$bench` is an expression, of names in scope, that gives a fresh [`store_suite::Bench`]
 /// each time.
 ///
 /// [`store_suite::Bench`]: crate::store_suite::Bench
@@ -132,7 +132,6 @@ macro_rules! store_suite {
     };
     (@room $room:ident, $bench:expr, [$($case:ident),* $(,)?]) => {
         mod $room {
-            #[allow(unused_imports, reason = "a bench may be named by a whole path")]
             use super::*;
             $(
                 #[test]
