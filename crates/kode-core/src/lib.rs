@@ -1,12 +1,4 @@
-//! The heart of kode: an agent is a fold over its journal.
-//!
-//! This crate holds the vocabulary (`id`, `message`, `call`, `event`, `fact`, `template`), the pure
-//! [`machine`] that turns inputs into facts and facts into state, the ports around it (`store`, `model`,
-//! `tool`, `sandbox`, `hook`, `clock`), and the thin asynchronous shell that drives it (`driver`, `live`,
-//! `hub`, `agent`, `runtime`).
-//!
-//! What never belongs here: HTTP, processes, files, or any concrete backend; and nothing below `driver`
-//! names an async runtime.
+#![doc = include_str!("../README.md")]
 
 pub mod agent;
 pub mod call;

@@ -175,3 +175,14 @@ async fn a_deleted_agent_ends_its_run_its_streams_and_does_not_come_back() {
     let again = world.agent("a").await;
     assert!(again.view().transcript.is_empty() && again.view().cursor > last, "the name's cursors go on");
 }
+
+#[tokio::test]
+async fn g11_every_agent_is_told_the_same_of_itself_and_its_tools() {
+    let world = World::new((0..50).map(|_| Script::new().text("hello")));
+    for n in 0..50 {
+        world.agent(&format!("user:{n}")).await.complete("hi").await.unwrap();
+    }
+    let requests = world.model.requests();
+    let first = &requests[0];
+    assert!(requests.iter().all(|r| r.system == first.system && Arc::ptr_eq(&r.tools, &first.tools)));
+}
