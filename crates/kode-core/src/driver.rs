@@ -16,7 +16,7 @@ use crate::machine::{Batch, Cx, Input, Rejected, State, View, fnv1a, render};
 use crate::model::ModelRequest;
 use crate::registry::Kit;
 use crate::runtime::Shared;
-use crate::store::{Lease, StoreError};
+use crate::store::{Durability, Lease, StoreError};
 
 /// Letters taken into one append.
 const LETTERS_AT_ONCE: usize = 64;
@@ -114,6 +114,8 @@ pub(crate) struct Driver {
     live: Live,
     /// The seq that the last checkpoint covers.
     covered: Seq,
+    /// The seq that was last noted as synced.
+    attested: Seq,
     deleting: Option<oneshot::Sender<Result<(), SendError>>>,
     /// Whether the last handle is gone: the run under way is finished, then the agent is put away.
     abandoned: bool,
@@ -121,7 +123,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(desk: Desk, (state, covered): (State, Seq), live: Live) -> Self {
-        Self { desk, state, live, covered, deleting: None, abandoned: false }
+        Self { desk, state, live, covered, attested: Seq::ZERO, deleting: None, abandoned: false }
     }
 
     /// Makes `Opened` and what follows from the first inputs durable: the driver's first act.
@@ -270,6 +272,7 @@ impl Driver {
         if self.state.at_rest() {
             self.desk.cell.feed.rest();
             self.checkpoint_if_due().await?;
+            self.attest().await?;
         }
         let waits_for_nobody = self.state.at_rest() || self.state.stage.0 == AgentState::Paused;
         if self.abandoned && waits_for_nobody {
@@ -278,6 +281,17 @@ impl Driver {
         let full = self.state.cursor.epoch() == self.desk.lease.epoch
             && self.state.cursor.count() > Cursor::PER_EPOCH - CURSOR_RESERVE;
         Ok(full.then_some(Exit::EpochFull))
+    }
+
+    /// Lets the store note, once for each rest, that all is synced: the last answer too is then known to have
+    /// been whole.
+    async fn attest(&mut self) -> Result<(), StoreError> {
+        if self.attested < self.state.seq {
+            let Desk { shared, lease, .. } = &self.desk;
+            shared.store.append(lease, self.state.seq, &[], Durability::Buffered).await?;
+            self.attested = self.state.seq;
+        }
+        Ok(())
     }
 
     /// Folds the journal's tail into a checkpoint once it outgrows the last one: what a turn costs stays
@@ -290,6 +304,7 @@ impl Driver {
     async fn checkpoint(&mut self) -> Result<(), StoreError> {
         self.desk.shared.store.save_checkpoint(&self.desk.lease, &self.state.to_checkpoint()).await?;
         self.covered = self.state.seq;
+        self.attested = self.state.seq;
         Ok(())
     }
 

@@ -85,8 +85,8 @@ impl Tip {
     /// The next line, if the chunk is it.
     pub(crate) fn follow<'a>(self, chunk: &Chunk<'a>) -> Result<Line<'a>, Break> {
         let line = chunk.line()?;
-        let follows = line.prev == self.crc && line.head.seq > self.head.seq;
-        if follows { Ok(line) } else { Err(Break::Order) }
+        let goes_on = line.head.seq > self.head.seq || (line.is_mark() && line.head == self.head);
+        if line.prev == self.crc && goes_on { Ok(line) } else { Err(Break::Order) }
     }
 }
 

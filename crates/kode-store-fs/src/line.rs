@@ -97,6 +97,13 @@ pub(crate) struct Line<'a> {
     pub entries: &'a [u8],
 }
 
+impl Line<'_> {
+    /// Whether the line only says what is on the disk: it has no entries and ends where the one before does.
+    pub(crate) fn is_mark(&self) -> bool {
+        self.entries == b"[]"
+    }
+}
+
 /// What stands between a line's checksum and its entries, to be read.
 #[derive(Deserialize)]
 struct Place {

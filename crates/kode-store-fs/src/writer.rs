@@ -74,6 +74,8 @@ pub(crate) struct Writer {
     tip: Tip,
     /// Up to here the journal is known to be on the disk.
     synced: Seq,
+    /// Up to here the last line that was written says so.
+    attested: Seq,
     /// Whether this writer has appended. Its first append is synced whatever is asked for: so an epoch of
     /// which anything was told is on the disk, and one that a power loss takes back was never seen.
     begun: bool,
@@ -118,6 +120,7 @@ impl Writer {
             open: None,
             tip,
             synced: Seq::ZERO,
+            attested: Seq::ZERO,
             begun: false,
             told: tip.head,
             failed: false,
@@ -154,6 +157,9 @@ impl Writer {
         batch.flaw.map_or(Ok(()), Err)?;
         let synced = grade == Durability::Synced || !self.begun;
         let written = match batch.head {
+            None if grade == Durability::Buffered && self.has_more_to_attest() => {
+                self.write(self.tip.head, &batch.json)
+            }
             None => Ok(Vec::new()),
             Some(head) => self.write(head, &batch.json),
         };
@@ -164,6 +170,11 @@ impl Writer {
         }
         self.told = self.tip.head;
         Ok(())
+    }
+
+    /// Whether a mark would tell a later reader of more than it could know without.
+    fn has_more_to_attest(&self) -> bool {
+        self.begun && self.synced == self.tip.head.seq && self.synced > self.attested
     }
 
     /// Returns once everything up to `seq` is on the disk.
@@ -199,6 +210,7 @@ impl Writer {
     /// Writes one line at the end, with one write.
     fn write(&mut self, head: Head, json: &RawValue) -> io::Result<Vec<u8>> {
         let (line, crc) = line::write(self.tip.crc, self.synced, head, json);
+        self.attested = self.synced;
         match &mut self.open {
             Some(open) => {
                 open.file.write_at(&line, open.end)?;

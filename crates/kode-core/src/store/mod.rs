@@ -160,7 +160,8 @@ pub trait Journal: Send + Sync {
     /// Appends entries as one unit: after a crash all of them are there or none.
     ///
     /// The entries MUST be gapless from `expected + 1`, with `epoch` equal to the lease's. An empty batch
-    /// with [`Durability::Synced`] syncs what was buffered. Concurrent calls for one agent are the caller's
+    /// with [`Durability::Synced`] syncs what was buffered; with [`Durability::Buffered`] it lets the store write
+    /// down what it knows to be synced, so that damage to it is seen as such. Concurrent calls are the caller's
     /// error and end in `Conflict`. Not cancel safe: a dropped call may or may not have appended.
     ///
     /// # Errors

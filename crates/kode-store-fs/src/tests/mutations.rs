@@ -50,6 +50,11 @@ impl Sample {
             segments[index].extend(bytes);
             (tip, synced) = ((head, crc), if number % 3 == 1 { synced } else { head.seq });
             entries.extend(batch);
+            if number % 4 == 3 {
+                let (mark, crc) = line::write(tip.1, synced, tip.0, &line::entries_json(&[]));
+                segments[index].extend(mark);
+                tip.1 = crc;
+            }
         }
         Self { agent, entries, segments }
     }

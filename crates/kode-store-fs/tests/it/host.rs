@@ -126,6 +126,47 @@ fn g7_a_journal_that_lost_lines_below_a_checkpoint_is_refused() {
 }
 
 #[test]
+fn g7_what_was_noted_as_synced_is_damaged_and_not_torn() {
+    run(async {
+        for (noted, is_damage) in [(true, true), (false, false)] {
+            let (dir, agent) = (tempfile::tempdir().unwrap(), id("user:1"));
+            let store = FsStore::open(dir.path()).unwrap();
+            let mut pen = Pen::take(&store, &agent).await;
+            pen.write_steps(&store, 3).await;
+            for _ in 0..if noted { 3 } else { 0 } {
+                store.append(&pen.lease, Seq(3), &[], Durability::Buffered).await.unwrap();
+            }
+            drop(store);
+            let lines = fs::read_to_string(journal(&dir, "user:1")).unwrap().lines().count();
+            assert_eq!(lines, 4 + usize::from(noted), "one mark, however often it is asked for");
+            change_line(&journal(&dir, "user:1"), 3, |line| line.replace("model_started", "model_starred"));
+            let store = FsStore::open(dir.path()).unwrap();
+            let taken = store.acquire(&agent, HOLDER, TTL, NOW).await;
+            assert_eq!(matches!(taken, Err(StoreError::Damaged(_))), is_damage, "{taken:?}");
+        }
+    });
+}
+
+#[test]
+fn a_journal_goes_on_behind_a_mark() {
+    run(async {
+        let (dir, agent) = (tempfile::tempdir().unwrap(), id("user:1"));
+        let store = FsStore::open(dir.path()).unwrap();
+        let mut pen = Pen::take(&store, &agent).await;
+        for _ in 0..3 {
+            pen.write_steps(&store, 2).await;
+            store.append(&pen.lease, pen.head.seq, &[], Durability::Buffered).await.unwrap();
+        }
+        drop(store);
+        let store = FsStore::open(dir.path()).unwrap();
+        assert_eq!(all(&store, &agent).await.len(), 6);
+        assert_eq!(store.check(&agent).await, Ok(Some(Report { segments: 1, head: Seq(6), torn: 0 })));
+        Pen::take(&store, &agent).await.write_steps(&store, 1).await;
+        assert_eq!(all(&store, &agent).await.len(), 7);
+    });
+}
+
+#[test]
 fn g7_a_torn_tail_is_passed_over_by_readers_and_cut_by_the_next_writer() {
     run(async {
         let (dir, agent) = written(3).await;
