@@ -44,18 +44,34 @@ impl Server {
     pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
         let args: Vec<&str> =
             ["serve", "--demo", "--listen", "127.0.0.1:0"].iter().chain(more).copied().collect();
-        let mut command = kode(dir, &args);
-        command.stderr(Stdio::piped()).env("RUST_LOG", "warn");
+        Self::launch(kode(dir, &args), |_| {})
+    }
+
+    /// Starts one that asks a GLM at this base, with this key; every line of its log is handed over.
+    pub(crate) fn start_with_glm(
+        dir: &TempDir,
+        base_url: &str,
+        key: &str,
+        log: impl Fn(&str) + Send + 'static,
+    ) -> Self {
+        let mut command = kode(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        command.env("KODE_GLM_BASE_URL", base_url).env("ZHIPUAI_API_KEY", key);
+        Self::launch(command, log)
+    }
+
+    fn launch(mut command: Command, log: impl Fn(&str) + Send + 'static) -> Self {
+        command.stderr(Stdio::piped()).env("RUST_LOG", "info");
         let mut child = command.spawn().expect("the kode binary was built with this test");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let base = loop {
             let line = lines.next().expect("the server says where it listens").expect("stderr is text");
+            log(&line);
             if let Some(base) = line.strip_prefix("kode: listening on ") {
                 break base.to_owned();
             }
         };
         // The pipe is read on, so that the server never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log(&line)));
         Self { child, base, http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 

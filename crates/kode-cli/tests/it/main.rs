@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod docs;
+mod glm;
 mod harness;
 mod kill;
 mod replay;

@@ -1,0 +1,95 @@
+//! The real binary against a GLM over HTTP: what the model is asked, what the user sees, what is cancelled.
+
+use std::sync::{Arc, Mutex};
+
+use kode_testkit::glm_emulator::{Gate, GlmEmulator, Outcome, Reply};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::harness::Server;
+
+const KEY: &str = "testid.testsecret-that-nobody-may-see";
+
+struct Bench {
+    dir: TempDir,
+    glm: GlmEmulator,
+    server: Server,
+    log: Arc<Mutex<String>>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let (dir, glm) = (TempDir::new().unwrap(), GlmEmulator::start().await.unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let lines = log.clone();
+        let note = move |line: &str| *lines.lock().unwrap() += &format!("{line}\n");
+        let server = Server::start_with_glm(&dir, &glm.base_url(), KEY, note);
+        Self { dir, glm, server, log }
+    }
+
+    /// Sends a message and gives everything that its turn told.
+    async fn turn(&self, text: &str) -> String {
+        let (status, sent) = self.server.post("/api/agents/user:1/messages", &json!({ "text": text })).await;
+        assert_eq!(status, 202, "{sent}");
+        let since = &sent["cursor"];
+        let path = format!("/api/agents/user:1/stream?since={since}&channels=progress,control,monitor");
+        self.server.stream_text(&path).await
+    }
+
+    /// The key is in no event, file or line of the log, and no request broke a rule of the model's.
+    fn check(&self, told: &str) {
+        assert_eq!(self.glm.violations(), Vec::<String>::new());
+        let secret = KEY.split_once('.').unwrap().1;
+        assert!(!told.contains(secret) && !self.log.lock().unwrap().contains(secret), "the key was shown");
+        let journal = self.dir.path().join(".kode/user:1/journal-1.jsonl");
+        assert!(!std::fs::read_to_string(journal).unwrap().contains(secret), "the key was stored");
+    }
+}
+
+#[tokio::test]
+async fn a_tool_loop_with_glm_writes_a_file_and_answers() {
+    let bench = Bench::new().await;
+    bench
+        .glm
+        .push(Reply::call("fs_write", &json!({ "path": "a.txt", "content": "茶" })).thinking("write it"));
+    bench.glm.push(Reply::text("It is written.").pieces(3));
+    let told = bench.turn("write tea").await;
+    for part in ["\"tool:end\"", "\"COMPLETED\"", "It is written.", "\"completed\""] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    assert_eq!(std::fs::read_to_string(bench.dir.path().join("workspace/user:1/a.txt")).unwrap(), "茶");
+    bench.check(&told);
+}
+
+#[tokio::test]
+async fn g9_a_cut_stream_is_voided_and_tried_again_and_a_refused_key_fails_the_turn() {
+    let bench = Bench::new().await;
+    bench.glm.push(Reply::text("half an answer that never ends").pieces(6).cut_after(3));
+    bench.glm.push(Reply::text("a whole answer"));
+    let told = bench.turn("hello").await;
+    assert!(told.contains("\"text_reset\"") && told.contains("a whole answer"), "{told}");
+
+    bench.glm.push(Reply::error(401, "1002", &format!("the token {KEY} is invalid")));
+    let told = bench.turn("again").await;
+    assert!(told.contains("\"failed\"") && told.contains("\"code\":\"auth\""), "{told}");
+    bench.check(&told);
+}
+
+#[tokio::test]
+async fn an_interrupt_closes_the_connection_as_the_model_sees_it() {
+    let bench = Bench::new().await;
+    let gate = Gate::closed();
+    bench.glm.push(Reply::text("one two three four").pieces(4).held_by(&gate));
+    bench.glm.push(Reply::text("well"));
+    let sent = bench.server.post("/api/agents/user:1/messages", &json!({ "text": "count" })).await.1;
+    gate.release(2);
+    bench.glm.request(0).await;
+    let (status, _) = bench.server.post("/api/agents/user:1/interrupt", &json!({})).await;
+    assert_eq!(status, 202);
+    assert!(matches!(bench.glm.outcome(0).await, Outcome::ClientClosed { .. }));
+    let told = bench.server.stream_text(&format!("/api/agents/user:1/stream?since={}", sent["cursor"])).await;
+    assert_eq!(told.matches("\"interrupted\"").count(), 1, "{told}");
+    let told = bench.turn("go on").await;
+    assert!(told.contains("well"), "{told}");
+    bench.check(&told);
+}
