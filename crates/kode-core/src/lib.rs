@@ -1,3 +1,5 @@
+//! The heart of kode: an agent as a fold over its journal, and the ports around it.
+//!
 #![doc = include_str!("../README.md")]
 
 pub mod agent;

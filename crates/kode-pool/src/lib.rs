@@ -1,3 +1,5 @@
+//! Resume-or-create with single flight over a kode runtime.
+//!
 #![doc = include_str!("../README.md")]
 //! [`Pool`] is the whole of the API; [`PoolError`] says why it refused.
 

@@ -1,3 +1,5 @@
+//! GLM chat completions as a kode model.
+//!
 #![doc = include_str!("../README.md")]
 
 mod auth;

@@ -1,3 +1,5 @@
+//! Kernel-enforced file access (and, later, processes) for kode's tools.
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! # The code

@@ -1,3 +1,5 @@
+//! kode over HTTP: routes, server-sent events, error bodies.
+//!
 #![doc = include_str!("../README.md")]
 //! [`serve`] is the whole server; [`router`] is what it serves, for hosts and tests that bring their own
 //! connections.

@@ -1,3 +1,5 @@
+//! The file store of kode: checksummed journals, checkpoints, one lock per directory.
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! # Rooms

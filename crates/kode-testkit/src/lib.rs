@@ -1,3 +1,6 @@
+//! Conformance suites, a scripted model, simulated time and stream rendering for tests of kode agents,
+//! tools and stores.
+//!
 #![doc = include_str!("../README.md")]
 
 pub mod clock;

@@ -1,3 +1,5 @@
+//! kode's built-in tools over the sandbox port.
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! # The code
