@@ -1,5 +1,6 @@
 //! Running the tests with nextest, and the counts of such a run.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -37,13 +38,26 @@ impl Profile {
     pub(crate) fn forget_report(self, context: &Context) {
         // One that is not there is as good as dropped.
         let _ = std::fs::remove_file(self.report(context));
+        let _ = std::fs::remove_file(self.rounds(context));
     }
 
     /// The run of every test whose name holds one of the filters; of all tests without a filter.
     pub(crate) fn command(self, context: &Context, filters: &[String]) -> Command {
         let mut run = context.cargo(&["nextest", "run", "--workspace", "--profile", self.name()]);
-        run.args(filters);
+        run.args(filters).env("KODE_ROUNDS", self.rounds(context));
         run
+    }
+
+    /// Where the tests of a run note how often they repeated themselves.
+    fn rounds(self, context: &Context) -> PathBuf {
+        self.report(context).with_file_name("rounds.txt")
+    }
+
+    /// What the tests of the last run noted, a line each.
+    pub(crate) fn told_rounds(self, context: &Context) -> String {
+        let noted = std::fs::read_to_string(self.rounds(context)).unwrap_or_default();
+        let lines: BTreeSet<&str> = noted.lines().collect();
+        lines.into_iter().map(|line| format!("{line}\n")).collect()
     }
 
     /// The counts of the last run.

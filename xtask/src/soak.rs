@@ -34,5 +34,6 @@ fn run_round(context: &Context, filters: &[String]) -> anyhow::Result<Counts> {
     let mut command = Profile::Soak.command(context, filters);
     let outcome = run_command(command.env("KODE_SOAK", "1"));
     // Without counts nothing ran, and the command's own error says why.
+    println!("repeated:\n{}", Profile::Soak.told_rounds(context));
     Profile::Soak.counts(context).or_else(|missing| outcome.and(Err(missing)))
 }

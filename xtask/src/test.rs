@@ -47,7 +47,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     };
     // A run that never came to the tests, or that went without nextest, has no counts.
     if let Ok(counts) = profile.counts(context) {
-        println!("\n{counts}");
+        println!("\nrepeated:\n{}", profile.told_rounds(context));
+        println!("{counts}");
     }
     outcome
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kode_testkit::rounds::rounds;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -9,22 +10,13 @@ use crate::harness::{Dice, PATIENCE, Server};
 
 const AGENTS: u64 = 12;
 
-/// How many kills: the soak runs ten times as many.
-fn kills() -> u64 {
-    if std::env::var_os("KODE_SOAK").is_some() { 2_000 } else { 200 }
-}
-
 #[tokio::test]
 async fn g1_g2_g3_g4_hold_over_kill_9_in_mid_turn() {
     let dir = TempDir::new().unwrap();
     let mut dice = Dice::new(20_261_123);
     let mut acknowledged: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let kills = kills();
-    let begun = std::time::Instant::now();
+    let kills = rounds("kill -9 of the server in mid-turn", 200, 2_000);
     for round in 0..kills {
-        if round % 50 == 0 {
-            println!("{round} kills after {:?}", begun.elapsed());
-        }
         let server = Server::start(&dir);
         let agent = format!("user:{}", dice.below(AGENTS));
         for _ in 0..=dice.below(2) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use kode_core::fact::{Entry, Fact};
 use kode_core::id::{MessageId, Millis};
 use kode_core::machine::Input;
+use kode_testkit::rounds::cases;
 use kode_testkit::scenario::{Setup, Subject};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -19,10 +20,9 @@ const STEP_MAX: usize = 120;
 /// How long an idempotency key is kept at least.
 const DAY: Millis = 24 * 60 * 60 * 1_000;
 
-fn config(cases: u32) -> ProptestConfig {
-    let soak = std::env::var("KODE_SOAK").is_ok_and(|value| !value.is_empty() && value != "0");
+fn config(test: &str, usual: u32) -> ProptestConfig {
     ProptestConfig {
-        cases: if soak { cases * 20 } else { cases },
+        cases: cases(test, usual, usual * 20),
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "proptest-regressions/machine.txt",
         ))),
@@ -31,7 +31,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(256))]
+    #![proptest_config(config("random lives of an agent", 256))]
 
     /// G1 to G4 and G6 for any inputs in any order: the invariants after each step, and an end for every
     /// message.
@@ -45,7 +45,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(40))]
+    #![proptest_config(config("lives cut at every entry", 40))]
 
     /// G1, G2 and G3: cut off after any entry, within batches too, a life goes on under the next writer,
     /// also when that one is cut off again.

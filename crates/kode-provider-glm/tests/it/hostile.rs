@@ -1,13 +1,12 @@
 //! Whatever comes in, the codec answers: it never panics and always decides.
 
+use kode_testkit::rounds;
 use proptest::prelude::*;
 
 use crate::support::{DONE, decode, finish, text};
 
-/// More cases with `KODE_SOAK=n`, which multiplies.
 fn cases() -> ProptestConfig {
-    let soak = std::env::var("KODE_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    ProptestConfig::with_cases(128 * soak)
+    ProptestConfig::with_cases(rounds::cases("hostile streams", 128, 20_000))
 }
 
 /// JSON that nearly is a chunk: right names, any values, any depth.

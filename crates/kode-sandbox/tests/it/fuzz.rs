@@ -8,9 +8,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use kode_core::sandbox::FileError;
+use kode_testkit::rounds::cases;
 use proptest::prelude::*;
 
-use crate::support::{Host, SECRET, rounds};
+use crate::support::{Host, SECRET};
 
 /// How many links a path may go through, as in the kernel.
 const LINKS_MAX: usize = 40;
@@ -129,7 +130,7 @@ fn nodes() -> impl Strategy<Value = Vec<(String, Node)>> {
 #[test]
 fn g8_a_read_succeeds_exactly_where_the_model_says_that_the_file_lies_beneath() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let cases = u32::try_from(rounds(120, 20_000)).unwrap();
+    let cases = cases("paths against a model", 120, 20_000);
     let paths = prop::collection::vec(path(), 60);
     proptest!(ProptestConfig::with_cases(cases), |(nodes in nodes(), paths in paths)| {
         runtime.block_on(async {

@@ -8,9 +8,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use kode_testkit::rounds::rounds;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::support::{Host, SECRET, rounds};
+use crate::support::{Host, SECRET};
+
+/// How many times a test does a thing.
+fn count(what: &str, usual: u64, soak: u64) -> usize {
+    usize::try_from(rounds(what, usual, soak)).unwrap()
+}
 
 const OWN: &[u8] = b"the agent's own";
 
@@ -83,12 +89,15 @@ async fn g8_no_open_is_stolen_by_a_race_and_the_naive_check_loses_the_same_one()
     assert!(lost > 0, "the control never lost in {tried} opens: the swaps do not contend");
 
     let handle = tokio::runtime::Handle::current();
-    let opens = rounds(30_000, 2_000_000);
+    let opens = count("racing opens", 30_000, 2_000_000);
     let work = host.work.clone();
     let outcomes = thread::scope(|scope| {
         let host = &host;
         let open = move || handle.block_on(work.read("dir/secret", 1_024)).ok();
-        scope.spawn(move || contend(host, opens, rounds(3_000, 200_000), open)).join().unwrap()
+        scope
+            .spawn(move || contend(host, opens, count("swaps against them", 3_000, 200_000), open))
+            .join()
+            .unwrap()
     });
     let [own, stolen, refused] = outcomes;
     assert_eq!(stolen, 0, "of {opens}");
@@ -99,11 +108,14 @@ async fn g8_no_open_is_stolen_by_a_race_and_the_naive_check_loses_the_same_one()
 async fn g8_no_write_lands_outside_in_a_race() {
     let host = arena().await;
     let handle = tokio::runtime::Handle::current();
-    let (work, writes) = (host.work.clone(), rounds(400, 20_000));
+    let (work, writes) = (host.work.clone(), count("racing writes", 400, 20_000));
     let outcomes = thread::scope(|scope| {
         let host = &host;
         let write = move || handle.block_on(work.write("dir/new", OWN)).ok().map(|()| OWN.to_vec());
-        scope.spawn(move || contend(host, writes, rounds(3_000, 200_000), write)).join().unwrap()
+        scope
+            .spawn(move || contend(host, writes, count("swaps against them", 3_000, 200_000), write))
+            .join()
+            .unwrap()
     });
     let names: Vec<_> = fs::read_dir(host.path("outside")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["secret"]);

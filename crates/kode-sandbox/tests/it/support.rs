@@ -75,8 +75,3 @@ pub(crate) fn agent() -> AgentId {
 pub(crate) fn outside(path: &str) -> FileError {
     FileError::Outside(path.into())
 }
-
-/// How many rounds a test makes: few by default, all with `KODE_SOAK=1`.
-pub(crate) fn rounds(default: usize, soak: usize) -> usize {
-    if std::env::var_os("KODE_SOAK").is_some_and(|on| on == "1") { soak } else { default }
-}

@@ -4,11 +4,6 @@ mod mutations;
 mod power;
 mod sim;
 
-/// How many times more than by default; `KODE_SOAK` tells.
-fn soak() -> u64 {
-    std::env::var("KODE_SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
-}
-
 /// A stream of numbers that a seed decides.
 struct Dice(u64);
 

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Cursor, Epoch, Seq};
 use kode_core::store::{After, Head, StoreError, StoreResult};
+use kode_testkit::rounds::rounds;
 use kode_testkit::store_suite::pen::{NOW, chunk, id, step};
 
-use super::{Dice, soak};
+use super::Dice;
 use crate::journal::Journal;
 use crate::line::{self, Crc, FORMAT, Header};
 
@@ -136,7 +137,7 @@ fn read_all(sample: &Sample, segments: &[Vec<u8>; 2], dice: &mut Dice) -> StoreR
 fn g7_a_changed_journal_is_damaged_or_cut_above_every_watermark() {
     let sample = Sample::new(14);
     let (mut damaged, mut cut, mut whole) = (0, 0, 0);
-    for seed in 0..4_000 * soak() {
+    for seed in 0..rounds("mutations of a journal", 4_000, 1_000_000) {
         let mut dice = Dice::new(seed);
         let mut changed = sample.segments.clone();
         for _ in 0..1 + dice.roll(3) {

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use kode_core::fact::Entry;
 use kode_core::id::Seq;
 use kode_core::store::{Catalog, Checkpoints, Durability, Journal, Leases, StoreError, StoreResult};
+use kode_testkit::rounds::rounds;
 use kode_testkit::store_suite::checkpoints::checkpoint;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, step};
 use kode_testkit::store_suite::{Bench, run};
 
+use super::Dice;
 use super::sim::SimDisk;
-use super::{Dice, soak};
 use crate::FsStore;
 use crate::commit::{Commit, SyncEach};
 use crate::disk::{Access, Disk, DiskFile};
@@ -111,7 +112,7 @@ async fn survive(seed: u64, disk: &SimDisk, commit: &Arc<dyn Commit>) -> Result<
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    0..150 * soak()
+    0..rounds("power cuts of a simulated disk", 150, 20_000)
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use kode_core::store::memory::MemoryStore;
 use kode_store_fs::FsStore;
+use kode_testkit::rounds::cases;
 use kode_testkit::store_suite::{run, script};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 #[test]
 fn files_and_memory_say_the_same() {
-    let soak = std::env::var("KODE_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let config = ProptestConfig { cases: 24 * soak, ..ProptestConfig::default() };
+    let cases = cases("scripts on files beside memory", 24, 1_000);
+    let config = ProptestConfig { cases, ..ProptestConfig::default() };
     let scripts = proptest::collection::vec(any::<script::Op>(), 1..60);
     let outcome = TestRunner::new(config).run(&scripts, |ops| {
         let dir = tempfile::tempdir().unwrap();
