@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::call::Decision;
 use crate::driver::{Letter, Receipt};
@@ -39,15 +39,22 @@ pub(crate) struct Cell {
     pub(crate) id: AgentId,
     pub(crate) feed: Arc<Feed>,
     view: RwLock<Arc<View>>,
+    /// Whether the task that drove the agent for these handles has ended.
+    ended: watch::Sender<bool>,
 }
 
 impl Cell {
     pub(crate) fn new(id: AgentId, feed: Arc<Feed>, view: View) -> Self {
-        Self { id, feed, view: RwLock::new(Arc::new(view)) }
+        Self { id, feed, view: RwLock::new(Arc::new(view)), ended: watch::Sender::new(false) }
     }
 
     pub(crate) fn show(&self, view: View) {
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+    }
+
+    /// Says that nobody drives the agent for these handles any more.
+    pub(crate) fn end(&self) {
+        self.ended.send_replace(true);
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
@@ -183,8 +190,9 @@ impl Agent {
     pub async fn complete(&self, message: impl Into<Outgoing>) -> Result<Completion, SendError> {
         let sent = self.send(message).await?;
         let mut events = self.subscription(sent.cursor);
+        let mut ended = self.cell.ended.subscribe();
         let mut text = String::new();
-        while let Some(envelope) = events.next().await? {
+        while let Some(envelope) = next_while_driven(&mut events, &mut ended).await? {
             match &envelope.event {
                 Event::TextChunkEnd { text: block, .. } => text.clone_from(block),
                 Event::Done { message_ids, reason, error, .. } if message_ids.contains(&sent.message) => {
@@ -226,16 +234,17 @@ impl Agent {
         Subscription::new(self.cell.id.clone(), self.cell.feed.clone(), self.store.clone(), after)
     }
 
-    /// Calls back for each event that `wanted` picks, from now on, in a task of its own that ends with the
-    /// agent.
+    /// Calls back for each event that `wanted` picks, from now on, in a task of its own. It ends when the agent
+    /// is put away or deleted: bind anew at each resume, with [`crate::RuntimeBuilder::on_agent`].
     pub fn on(
         &self,
         wanted: impl Fn(&Event) -> bool + Send + Sync + 'static,
         mut callback: impl FnMut(&Envelope) + Send + 'static,
     ) {
         let mut events = self.subscription(self.view().cursor);
+        let mut ended = self.cell.ended.subscribe();
         tokio::spawn(async move {
-            while let Ok(Some(envelope)) = events.next().await {
+            while let Ok(Some(envelope)) = next_while_driven(&mut events, &mut ended).await {
                 if wanted(&envelope.event) {
                     callback(&envelope);
                 }
@@ -316,6 +325,23 @@ impl Agent {
     async fn input(&self, input: Input) -> Result<Receipt, SendError> {
         send_input(&self.mail, input).await
     }
+}
+
+/// The next event while somebody drives the agent; after that what was told, and then none.
+async fn next_while_driven(
+    events: &mut Subscription,
+    ended: &mut watch::Receiver<bool>,
+) -> Result<Option<Arc<Envelope>>, StoreError> {
+    let told = async {
+        // The sender lives in the cell, and a closed one has ended as well.
+        let _ = ended.wait_for(|ended| *ended).await;
+    };
+    tokio::select! {
+        biased;
+        next = events.next() => return next,
+        () = told => {}
+    }
+    events.next_ready().await
 }
 
 pub(crate) async fn send_input(mail: &mpsc::Sender<Letter>, input: Input) -> Result<Receipt, SendError> {

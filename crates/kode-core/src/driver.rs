@@ -54,9 +54,12 @@ pub(crate) enum Exit {
     EpochFull,
     /// The store refused; what was not acknowledged may or may not be there.
     Lost(StoreError),
+    /// The same while the agent was being put away: nobody is to take it up again now.
+    LetGo,
 }
 
-type Waiting = (oneshot::Sender<Result<Receipt, SendError>>, Receipt);
+/// Who waits, and for what answer: also a refusal rests on a state that is not durable before the append.
+type Waiting = (oneshot::Sender<Result<Receipt, SendError>>, Result<Receipt, SendError>);
 
 /// What surrounds the state of one writer.
 pub(crate) struct Desk {
@@ -153,6 +156,9 @@ impl Driver {
     /// One round of the loop.
     async fn turn(&mut self, mail: &mut mpsc::Receiver<Letter>) -> Result<Option<Exit>, StoreError> {
         let deadline = self.state.deadline(&self.desk.cx(&self.state));
+        if self.desk.renew_at().is_some_and(|at| at <= self.desk.shared.clock.now()) {
+            self.desk.renew().await?;
+        }
         let renew_at = self.desk.renew_at();
         let shared = self.desk.shared.clone();
         let (mut batch, mut waiting, mut exit) = (Batch::default(), Vec::new(), None);
@@ -177,7 +183,14 @@ impl Driver {
             self.take_effect(input, &mut batch);
         }
         self.stop_if_deleting(&mut batch);
-        self.commit(batch, waiting).await?;
+        match (self.commit(batch, waiting).await, &exit) {
+            (Ok(()), _) => {}
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(_)) => {
+                tracing::warn!(agent = %self.desk.cell.id, %error, "the store refused while the agent was put away");
+                return Ok(Some(Exit::LetGo));
+            }
+        }
         match exit {
             Some(exit) => Ok(Some(exit)),
             None => self.after_commit().await,
@@ -193,15 +206,13 @@ impl Driver {
             }
             Letter::Input(input, reply) => {
                 let before = self.state.cursor.max(Cursor::start_of(self.desk.lease.epoch));
-                match self.step(input, batch) {
-                    Ok(()) => waiting.push((reply, Receipt { before, seq: self.state.seq })),
-                    // The sender may be gone; nobody else wants the answer.
-                    Err(rejected) => drop(reply.send(Err(rejected.into()))),
-                }
+                let stepped = self.step(input, batch).map_err(SendError::from);
+                waiting.push((reply, stepped.map(|()| Receipt { before, seq: self.state.seq })));
                 None
             }
             Letter::PutAway { force, reply } => {
-                let now = force || (batch.is_empty() && self.state.at_rest());
+                let idle = batch.is_empty() && self.state.at_rest();
+                let now = self.deleting.is_none() && (force || idle);
                 let _ = reply.send(now);
                 now.then_some(Exit::PutAway)
             }
@@ -251,8 +262,8 @@ impl Driver {
             self.desk.cell.show(View::of(&self.state));
             self.desk.cell.feed.publish(batch);
         }
-        for (reply, receipt) in waiting {
-            let _ = reply.send(Ok(receipt));
+        for (reply, answer) in waiting {
+            let _ = reply.send(answer);
         }
         self.reconcile();
         Ok(())
@@ -271,8 +282,10 @@ impl Driver {
         }
         if self.state.at_rest() {
             self.desk.cell.feed.rest();
-            self.checkpoint_if_due().await?;
-            self.attest().await?;
+            // Both only make a later start faster or surer: without them the journal tells the same.
+            if let Err(error) = self.note_rest().await {
+                tracing::warn!(agent = %self.desk.cell.id, %error, "the agent's rest was not noted");
+            }
         }
         let waits_for_nobody = self.state.at_rest() || self.state.stage.0 == AgentState::Paused;
         if self.abandoned && waits_for_nobody {
@@ -281,6 +294,11 @@ impl Driver {
         let full = self.state.cursor.epoch() == self.desk.lease.epoch
             && self.state.cursor.count() > Cursor::PER_EPOCH - CURSOR_RESERVE;
         Ok(full.then_some(Exit::EpochFull))
+    }
+
+    async fn note_rest(&mut self) -> Result<(), StoreError> {
+        self.checkpoint_if_due().await?;
+        self.attest().await
     }
 
     /// Lets the store note, once for each rest, that all is synced: the last answer too is then known to have
@@ -312,7 +330,7 @@ impl Driver {
         match exit {
             Exit::PutAway => self.put_away().await,
             Exit::Deleted => self.delete().await,
-            Exit::EpochFull => Exit::EpochFull,
+            Exit::EpochFull | Exit::LetGo => exit,
             Exit::Lost(error) => {
                 if let Some(reply) = self.deleting.take() {
                     let _ = reply.send(Err(SendError::Store(error.clone())));
@@ -330,10 +348,10 @@ impl Driver {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "no checkpoint was written");
             }
         }
-        match self.desk.shared.store.release(self.desk.lease, clean).await {
-            Ok(()) => Exit::PutAway,
-            Err(error) => Exit::Lost(error),
+        if let Err(error) = self.desk.shared.store.release(self.desk.lease, clean).await {
+            tracing::warn!(agent = %self.desk.cell.id, %error, "a lease was not given back");
         }
+        Exit::PutAway
     }
 
     async fn delete(mut self) -> Exit {

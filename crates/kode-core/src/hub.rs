@@ -59,6 +59,8 @@ pub(crate) struct Feed {
 struct Signal {
     head: Cursor,
     closed: bool,
+    /// How often the name's agent was deleted: a reader belongs to one of them.
+    closings: u64,
 }
 
 #[derive(Default)]
@@ -70,12 +72,19 @@ struct Ring {
     events: VecDeque<Arc<Envelope>>,
 }
 
+/// Where the hub begins, and the last entry that was told: what the journal holds beyond it is not told yet.
+#[derive(Clone, Copy)]
+struct Told {
+    from: Cursor,
+    last: Seq,
+}
+
 /// What a reader finds at its cursor.
 enum Found {
     Events(Vec<Arc<Envelope>>),
     AtHead,
     /// The journal has to be read; what it does not tell up to here, nothing tells.
-    Behind(Option<Cursor>),
+    Behind(Option<Told>),
 }
 
 impl Default for Feed {
@@ -130,16 +139,17 @@ impl Feed {
 
     /// The agent is deleted: readers end after what is still here.
     pub(crate) fn close(&self) {
-        self.signal.send_modify(|signal| signal.closed = true);
+        self.signal.send_modify(|signal| {
+            signal.closed = true;
+            signal.closings += 1;
+        });
     }
 
     fn find(&self, after: Cursor) -> Found {
         let ring = lock(&self.ring);
-        if ring.seq.is_none() {
-            return Found::Behind(None);
-        }
+        let Some(last) = ring.seq else { return Found::Behind(None) };
         if after < ring.from {
-            return Found::Behind(Some(ring.from));
+            return Found::Behind(Some(Told { from: ring.from, last }));
         }
         let start = ring.events.partition_point(|e| e.cursor <= after);
         match ring.events.range(start..).take(PAGE).cloned().collect::<Vec<_>>() {
@@ -156,13 +166,15 @@ pub struct Subscription {
     store: Arc<dyn Store>,
     signal: watch::Receiver<Signal>,
     cursor: Cursor,
+    closings: u64,
     page: VecDeque<Arc<Envelope>>,
 }
 
 impl Subscription {
     pub(crate) fn new(agent: AgentId, feed: Arc<Feed>, store: Arc<dyn Store>, after: Cursor) -> Self {
         let signal = feed.signal.subscribe();
-        Self { agent, feed, store, signal, cursor: after, page: VecDeque::new() }
+        let closings = signal.borrow().closings;
+        Self { agent, feed, store, signal, cursor: after, closings, page: VecDeque::new() }
     }
 
     /// The next event after the cursor; waits for it at the head. `None` once the agent is deleted. Cancel
@@ -176,7 +188,10 @@ impl Subscription {
                 self.cursor = envelope.cursor;
                 return Ok(Some(envelope));
             }
-            let closed = self.signal.borrow_and_update().closed;
+            let Signal { closed, closings, .. } = *self.signal.borrow_and_update();
+            if closings != self.closings && !closed {
+                return Ok(None);
+            }
             match self.feed.find(self.cursor) {
                 Found::Events(events) => self.page = events.into(),
                 Found::Behind(until) if self.read_journal(until).await? => {}
@@ -216,22 +231,25 @@ impl Subscription {
 
     /// Fetches a page of what is behind the hub. Whether there is progress: events, or a cursor moved on to
     /// where the hub begins.
-    async fn read_journal(&mut self, until: Option<Cursor>) -> Result<bool, StoreError> {
+    async fn read_journal(&mut self, until: Option<Told>) -> Result<bool, StoreError> {
         let mut after = After::Cursor(self.cursor);
         loop {
             let entries = self.store.read(&self.agent, after, PAGE).await?;
-            let told = entries.iter().flat_map(project).filter(|e| e.cursor > self.cursor);
+            let is_told = |seq: Seq| until.is_none_or(|told| seq <= told.last);
+            let told = entries.iter().filter(|e| is_told(e.seq)).flat_map(project);
+            let told = told.filter(|e| e.cursor > self.cursor);
             self.page = told.map(Arc::new).collect();
             if !self.page.is_empty() {
                 return Ok(true);
             }
             match entries.last() {
-                Some(last) if entries.len() == PAGE => after = After::Seq(last.seq),
+                Some(last) if entries.len() == PAGE && is_told(last.seq) => after = After::Seq(last.seq),
                 Some(_) | None => break,
             }
         }
-        let moved = until.is_some_and(|until| until > self.cursor);
-        self.cursor = self.cursor.max(until.unwrap_or_default());
+        let from = until.map(|told| told.from).unwrap_or_default();
+        let moved = from > self.cursor;
+        self.cursor = self.cursor.max(from);
         Ok(moved)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
@@ -18,6 +19,9 @@ use crate::tool::{Cancel, ToolCx, ToolError};
 
 /// Pieces of an answer that may wait for the driver: past it the model's stream is not read on.
 const PENDING_PIECES: usize = 64;
+
+/// How long aborted tasks may take to be gone.
+const REAP_GRACE: Duration = Duration::from_secs(5);
 
 /// What tasks need of the agent's surroundings.
 pub(crate) struct Surroundings {
@@ -115,14 +119,7 @@ impl Live {
             tokio::select! {
                 biased;
                 Some(piece) = self.pieces.recv() => self.gather(piece),
-                Some(end) = self.tasks.join_next_with_id() => {
-                    // What the task sent before its end comes before its end.
-                    if let Ok(piece) = self.pieces.try_recv() {
-                        self.gather(piece);
-                    }
-                    let end = self.end_of(end);
-                    self.ready.extend(end);
-                }
+                Some(end) = self.tasks.join_next_with_id() => self.take_end(end),
                 else => std::future::pending().await,
             }
         }
@@ -134,6 +131,11 @@ impl Live {
             && let Ok(piece) = self.pieces.try_recv()
         {
             self.gather(piece);
+        }
+        if self.ready.is_empty()
+            && let Some(end) = self.tasks.try_join_next_with_id()
+        {
+            self.take_end(end);
         }
         self.ready.pop_front()
     }
@@ -153,6 +155,15 @@ impl Live {
         self.ready.push_back(last);
     }
 
+    /// What a task sent before its end comes before its end.
+    fn take_end(&mut self, end: Result<(Id, Input), JoinError>) {
+        if let Ok(piece) = self.pieces.try_recv() {
+            self.gather(piece);
+        }
+        let end = self.end_of(end);
+        self.ready.extend(end);
+    }
+
     fn end_of(&mut self, end: Result<(Id, Input), JoinError>) -> Option<Input> {
         match end {
             Ok((id, input)) => {
@@ -166,12 +177,15 @@ impl Live {
         }
     }
 
-    /// Aborts everything and waits until it is gone.
+    /// Aborts everything and waits until it is gone, within bounds: a tool that blocks its thread cannot be
+    /// waited for.
     pub(crate) async fn reap(&mut self) {
         self.running.values().for_each(|running| running.cancel.cancel());
         self.running.clear();
         self.pieces.close();
-        self.tasks.shutdown().await;
+        if tokio::time::timeout(REAP_GRACE, self.tasks.shutdown()).await.is_err() {
+            tracing::warn!(agent = %self.around.tool_cx.agent, "a task that blocks its thread was left behind");
+        }
     }
 }
 

@@ -15,11 +15,17 @@ use crate::store::StoreError;
 const FIRST_WAIT: Millis = 250;
 const LAST_WAIT: Millis = 15_000;
 
+/// Drives the agent until it is put away, deleted, or cannot be driven any more.
 pub(crate) async fn supervise(opening: Opening, first: Driver, mut mail: mpsc::Receiver<Letter>) {
+    drive(&opening, first, &mut mail).await;
+    opening.cell.end();
+}
+
+async fn drive(opening: &Opening, first: Driver, mail: &mut mpsc::Receiver<Letter>) {
     let mut driver = first;
     loop {
-        match driver.run(&mut mail).await {
-            Exit::PutAway | Exit::Deleted => return,
+        match driver.run(mail).await {
+            Exit::PutAway | Exit::Deleted | Exit::LetGo => return,
             Exit::EpochFull => {}
             Exit::Lost(error) => {
                 tracing::warn!(agent = %opening.cell.id, %error, "the store refused an append");
@@ -28,7 +34,7 @@ pub(crate) async fn supervise(opening: Opening, first: Driver, mut mail: mpsc::R
                 }
             }
         }
-        match next_driver(&opening, &mut mail).await {
+        match next_driver(opening, mail).await {
             Some(next) => driver = next,
             None => return,
         }
@@ -65,6 +71,11 @@ async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Op
 
 async fn reopen(opening: &Opening) -> Result<Driver, StoreError> {
     let loaded = load(&*opening.shared.store, &opening.cell.id).await?;
+    let view = opening.cell.view();
+    // Another agent under the same name, or none: this one was deleted meanwhile and must not come back.
+    if (&loaded.0.template, loaded.0.created_at) != (&view.template, view.created_at) {
+        return Err(StoreError::Fenced { epoch: view.cursor.epoch(), current: loaded.0.epoch });
+    }
     opening.driver(loaded, None).await
 }
 

@@ -60,7 +60,7 @@ impl Inner {
                 deleted => return Ok(deleted?),
             }
         }
-        let agent = self.runtime.resume(id).await?;
-        Ok(agent.delete().await?)
+        // Nobody drives it here. Taken up, it would go on with its work before it reads that it is deleted.
+        Ok(self.runtime.remove(id).await?)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use kode_core::event::{Channels, DoneReason};
+use kode_core::event::{Channels, DoneReason, Event};
 use kode_core::fact::IdempotencyKey;
 use kode_core::id::Cursor;
 use kode_core::machine::Rejected;
@@ -185,4 +185,26 @@ async fn g11_every_agent_is_told_the_same_of_itself_and_its_tools() {
     let requests = world.model.requests();
     let first = &requests[0];
     assert!(requests.iter().all(|r| r.system == first.system && Arc::ptr_eq(&r.tools, &first.tools)));
+}
+
+#[tokio::test]
+async fn a_callback_ends_with_its_handle_and_is_bound_anew_at_each_resume() {
+    let world = World::new([Script::new().text("one"), Script::new().text("two")]);
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    for text in ["1", "2"] {
+        let agent = world.agent("a").await;
+        let told = told.clone();
+        agent.on(
+            |event| matches!(event, Event::Done { .. }),
+            move |envelope| told.send(envelope.cursor).expect("the test listens"),
+        );
+        agent.complete(text).await.unwrap();
+        agent.put_away(false).await;
+    }
+    drop(told);
+    let mut dones = Vec::new();
+    while let Some(cursor) = heard.recv().await {
+        dones.push(cursor);
+    }
+    assert_eq!(dones.len(), 2, "each done is heard once: {dones:?}");
 }

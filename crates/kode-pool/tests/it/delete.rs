@@ -35,6 +35,20 @@ async fn a_run_under_way_is_interrupted_its_readers_end_and_it_does_not_come_bac
 }
 
 #[tokio::test]
+async fn g3_deleting_an_agent_that_is_asleep_does_not_wake_its_work() {
+    let world = World::playing([Script::new().call("slow", json!({})), Script::new().text("woken")]);
+    let (before, name) = (world.pool(10), id("user:1"));
+    before.send(&name, plain(), "work".into()).await.unwrap();
+    world.gate.arrived().await;
+    before.shutdown(std::time::Duration::ZERO).await;
+
+    let pool = world.pool(10);
+    pool.delete(&name, false).await.unwrap();
+    assert_eq!(pool.look(&name).await.unwrap(), None);
+    assert_eq!(world.model.requests().len(), 1, "the model was asked once more for an agent that is deleted");
+}
+
+#[tokio::test]
 async fn files_go_only_when_that_is_asked_for() {
     let world = World::new();
     let pool = world.pool(10);
