@@ -52,6 +52,12 @@ impl ApiError {
         Self { retry_after: Some(retry_after), ..refused }
     }
 
+    /// More than one agent takes; the same request may do after so many seconds.
+    pub(crate) fn too_many(code: &'static str, message: impl Into<String>, retry_after: u32) -> Self {
+        let refused = Self::new(StatusCode::TOO_MANY_REQUESTS, code, message);
+        Self { retry_after: Some(retry_after), ..refused }
+    }
+
     pub(crate) fn internal(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, message)
     }

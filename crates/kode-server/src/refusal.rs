@@ -12,6 +12,8 @@ use crate::error::ApiError;
 
 /// Seconds after which a full pool may have a place.
 const PLACE_SECS: u32 = 1;
+/// Seconds after which an agent may have worked off some of what waits for it.
+const QUEUE_SECS: u32 = 5;
 /// Seconds after which a store may be back.
 const STORE_SECS: u32 = 5;
 
@@ -47,6 +49,7 @@ impl From<Rejected> for ApiError {
         match rejected {
             Rejected::NoAgent => Self::not_found("agent_not_found", why),
             Rejected::Exists(_) => Self::conflict("agent_exists", why),
+            Rejected::QueueFull => Self::too_many("queue_full", why, QUEUE_SECS),
             Rejected::Busy => Self::conflict("agent_busy", why),
             Rejected::KeyReused => Self::unprocessable("idempotency_key_reused", why),
             Rejected::EmptyMessage | Rejected::NotText => Self::unprocessable("invalid_request", why),

@@ -17,6 +17,9 @@ use crate::tool::{TodoRefused, ToolError};
 use super::phase::{self, model};
 use super::{Cx, Delta, EffectKey, FoundCall, Input, ModelCall, OpenCall, Partial, Rejected, Shown, State};
 
+/// Messages that may wait for one agent.
+const QUEUE_MAX: usize = 256;
+
 type Accepted = Result<Vec<Fact>, Rejected>;
 
 impl State {
@@ -100,6 +103,9 @@ impl State {
         }
         if let Some(refusal) = key.as_ref().and_then(|key| self.known(key)) {
             return Err(refusal);
+        }
+        if self.queue.len() >= QUEUE_MAX {
+            return Err(Rejected::QueueFull);
         }
         if content.iter().any(|block| block.as_text().is_none()) {
             return Err(Rejected::NotText);

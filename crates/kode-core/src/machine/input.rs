@@ -175,6 +175,9 @@ pub enum Rejected {
     /// A message has nothing in it.
     #[error("a message needs at least one text that is not blank")]
     EmptyMessage,
+    /// More messages wait than one agent may keep.
+    #[error("too many messages wait for this agent; send again when it has worked some off")]
+    QueueFull,
     /// A message holds a call or a result, which are the model's and the tools' to make.
     #[error("a message of the user's holds text blocks only")]
     NotText,

@@ -1,5 +1,7 @@
 //! Limits of a turn.
 
+use kode_testkit::scenario::Scenario;
+
 use crate::check::check;
 
 /// BEHAVIOUR, turn 2.
@@ -126,4 +128,13 @@ fn g10_a_limit_of_nothing_is_a_limit() {
         say "go"
         "#,
     );
+}
+
+/// What waits for one agent is bounded: past it a message is refused, and nothing that waits is lost.
+#[test]
+fn g10_messages_beyond_the_queues_bound_are_refused() {
+    let says = "say \"next\"\n".repeat(257);
+    let told = Scenario::run(&format!("start\nsay \"first\"\n{says}"));
+    assert_eq!(told.matches("message_queued").count(), 257, "the first one runs, 256 wait");
+    assert_eq!(told.matches("too many messages wait").count(), 1);
 }
