@@ -18,7 +18,6 @@ use crate::message::Block;
 use crate::sandbox::SandboxReport;
 use crate::store::{Store, StoreError};
 use crate::todo::{Todo, TodoList};
-use crate::tool::TodoRefused;
 
 /// Why something sent to an agent was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -288,7 +287,7 @@ impl Agent {
     /// Replaces the todo list, if `version` (when given) is the current one.
     ///
     /// # Errors
-    /// [`TodoRefused`] within [`Rejected::Todos`]; the store's; [`SendError::Gone`].
+    /// [`crate::tool::TodoRefused`] within [`Rejected::Todos`]; the store's; [`SendError::Gone`].
     pub async fn set_todos(
         &self,
         todos: Vec<Todo>,
@@ -363,40 +362,4 @@ pub(crate) fn envelopes(events: Subscription, channels: Channels) -> BoxStream<'
     };
     let picked = move |envelope: &Arc<Envelope>| std::future::ready(channels.has(envelope.event.channel()));
     stream::unfold(events, next).filter(picked).boxed()
-}
-
-/// What a running tool may do with its agent. Holds the mailbox weakly, so that a tool never keeps an agent
-/// alive.
-pub(crate) struct Host {
-    pub(crate) cell: Arc<Cell>,
-    pub(crate) mail: mpsc::WeakSender<Letter>,
-}
-
-impl Host {
-    async fn input(&self, input: Input) -> Result<Receipt, SendError> {
-        let mail = self.mail.upgrade().ok_or(SendError::Gone)?;
-        send_input(&mail, input).await
-    }
-}
-
-#[async_trait::async_trait]
-impl crate::tool::ToolHost for Host {
-    fn todos(&self) -> TodoList {
-        (*self.cell.view().todos).clone()
-    }
-
-    async fn set_todos(&self, todos: Vec<Todo>) -> Result<TodoList, TodoRefused> {
-        match self.input(Input::SetTodos { todos, version: None }).await {
-            Ok(_) => Ok(self.todos()),
-            Err(SendError::Rejected(Rejected::Todos(refused))) => Err(refused),
-            Err(error) => Err(TodoRefused::Unavailable(error.to_string())),
-        }
-    }
-
-    async fn emit(&self, call: &CallId, event_type: &str, data: Value) {
-        let input = Input::ToolEmitted { call: call.clone(), event_type: event_type.to_owned(), data };
-        if let Err(error) = self.input(input).await {
-            tracing::debug!(agent = %self.cell.id, %error, "a tool's event was not taken");
-        }
-    }
 }

@@ -9,6 +9,7 @@ mod driver;
 pub mod event;
 pub mod fact;
 pub mod hook;
+mod host;
 pub mod hub;
 pub mod id;
 mod live;

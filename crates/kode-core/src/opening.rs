@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::agent::{Cell, Host};
+use crate::agent::Cell;
 use crate::driver::{Desk, Driver, Letter};
+use crate::host::Host;
 use crate::id::{AgentId, Seq};
 use crate::live::{Live, Surroundings, no_call};
 use crate::machine::{Input, State};

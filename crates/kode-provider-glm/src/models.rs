@@ -24,7 +24,7 @@ const fn row(thinking: bool, tool_stream: bool, vision: bool, window: u32, outpu
 }
 
 /// Prefixes and what they stand for; the first that fits counts, so the longer ones come first. Windows and
-/// outputs are those of the provider's model pages of 2026-07, rounded down to what is safe.
+/// outputs are careful estimates, not a contract: the provider refuses what a model does not take.
 const TABLE: &[(&str, Capabilities)] = &[
     ("glm-5v", row(true, true, true, 200_000, 128 * K)),
     ("glm-5", row(true, true, false, 200_000, 128 * K)),
