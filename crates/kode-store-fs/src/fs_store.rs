@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::{
-    After, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease, Leases, StoreError,
-    StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease,
+    Leases, StoreError, StoreResult,
 };
 
 use crate::check::Report;
@@ -137,6 +138,25 @@ impl Checkpoints for FsStore {
     async fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>> {
         let agent = agent.clone();
         self.blocking(move |store| store.load_checkpoint(&agent)).await
+    }
+}
+
+#[async_trait]
+impl Blobs for FsStore {
+    async fn put_blob(&self, lease: &Lease, name: &BlobName, bytes: &Bytes) -> StoreResult<()> {
+        let (lease, name, bytes) = (lease.clone(), name.clone(), bytes.clone());
+        self.blocking(move |store| store.put_blob(&lease, &name, &bytes)).await
+    }
+
+    async fn read_blob(
+        &self,
+        agent: &AgentId,
+        name: &BlobName,
+        offset: u64,
+        limit: usize,
+    ) -> StoreResult<Option<BlobPart>> {
+        let (agent, name) = (agent.clone(), name.clone());
+        self.blocking(move |store| store.read_blob(&agent, &name, offset, limit)).await
     }
 }
 

@@ -26,6 +26,11 @@ pub(crate) fn going(agent: &AgentId) -> String {
     format!(".gone-{agent}")
 }
 
+/// Where an agent's blobs are.
+pub(crate) fn blobs(agent: &AgentId) -> String {
+    format!("{agent}/blobs")
+}
+
 /// Whether a crash left this behind, to be removed when the store is opened.
 pub(crate) fn is_leftover(name: &str) -> bool {
     name.starts_with(".new-") || name.starts_with(".gone-")

@@ -8,13 +8,14 @@
 //! fs_store   the ports, asynchronous
 //!   store    the ports' steps, blocking           slots   which lease is in force
 //!     writer   one journal under a lease          names   marks, tombstones, epochs
-//!     journal  its segments, its end, its pages   checkpoint · check · reserve
+//!     journal  its segments, its end, its pages   checkpoint · blobs · check · reserve
 //!       segment  finding a place, walking lines
 //!         chain    which line may follow which    (pure)
 //!         line     one line                       (pure)
 //! commit     where an append becomes durable      disk    what is asked of a file system
 //! ```
 
+mod blobs;
 mod chain;
 mod check;
 mod checkpoint;

@@ -7,7 +7,9 @@ use std::io;
 
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Millis, Seq};
-use kode_core::store::{After, Checkpoint, Durability, Head, Lease, StoreError, StoreResult};
+use kode_core::store::{
+    After, BlobName, BlobPart, Checkpoint, Durability, Head, Lease, StoreError, StoreResult,
+};
 
 use crate::check::Report;
 use crate::checkpoint;
@@ -16,7 +18,7 @@ use crate::error::{failed, found, incompatible};
 use crate::journal::Journal;
 use crate::slots::{Held, Slots, State};
 use crate::writer::{Batch, Tools, Writer};
-use crate::{layout, names, reserve};
+use crate::{blobs, layout, names, reserve};
 
 /// What the marker file says; the number is the version of the directory's layout.
 const MARKER: &[u8] = b"kode store 1\n";
@@ -205,6 +207,23 @@ impl Store {
             let head = self.look(agent)?.map(|(_, head)| head.seq);
             Ok(head.is_some_and(|head| checkpoint.seq <= head).then_some(checkpoint))
         })
+    }
+
+    pub(crate) fn put_blob(&self, lease: &Lease, name: &BlobName, bytes: &[u8]) -> StoreResult<()> {
+        self.under(lease, |held| match held.writer.told().seq {
+            Seq::ZERO => Err(StoreError::Conflict { expected: Seq::ZERO.next(), actual: Seq::ZERO }),
+            _ => blobs::put(self.disk(), &lease.agent, name, bytes),
+        })
+    }
+
+    pub(crate) fn read_blob(
+        &self,
+        agent: &AgentId,
+        name: &BlobName,
+        offset: u64,
+        limit: usize,
+    ) -> StoreResult<Option<BlobPart>> {
+        blobs::read(self.disk(), agent, name, offset, limit).map_err(failed("reading a blob"))
     }
 
     pub(crate) fn list(

@@ -5,11 +5,12 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::{
-    After, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease, Leases, Store, StoreError,
-    StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease,
+    Leases, Store, StoreError, StoreResult,
 };
 
 /// A method of the ports that can fail.
@@ -25,6 +26,8 @@ pub enum Op {
     Unfinished,
     SaveCheckpoint,
     LoadCheckpoint,
+    PutBlob,
+    ReadBlob,
     List,
     Delete,
     Ready,
@@ -71,9 +74,9 @@ impl Faults {
         self.rules().push(Rule { op, skip: 0, times: usize::MAX, when, error });
     }
 
-    /// Takes the disk away: appends, checkpoints and leases find it full, until [`Faults::mend`].
+    /// Takes the disk away: appends, checkpoints, blobs and leases find it full, until [`Faults::mend`].
     pub fn fill_up(&self) {
-        for op in [Op::Append, Op::SaveCheckpoint, Op::Acquire, Op::Ready] {
+        for op in [Op::Append, Op::SaveCheckpoint, Op::PutBlob, Op::Acquire, Op::Ready] {
             self.fail_all(op, When::Before, StoreError::Full("no space left".into()));
         }
     }
@@ -185,6 +188,23 @@ impl<S: Store> Checkpoints for FaultyStore<S> {
 
     async fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>> {
         self.faults.around(Op::LoadCheckpoint, self.inner.load_checkpoint(agent)).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> Blobs for FaultyStore<S> {
+    async fn put_blob(&self, lease: &Lease, name: &BlobName, bytes: &Bytes) -> StoreResult<()> {
+        self.faults.around(Op::PutBlob, self.inner.put_blob(lease, name, bytes)).await
+    }
+
+    async fn read_blob(
+        &self,
+        agent: &AgentId,
+        name: &BlobName,
+        offset: u64,
+        limit: usize,
+    ) -> StoreResult<Option<BlobPart>> {
+        self.faults.around(Op::ReadBlob, self.inner.read_blob(agent, name, offset, limit)).await
     }
 }
 

@@ -3,9 +3,11 @@
 //! For hosts that count, encrypt, trace or break a store in tests. What never belongs here: behaviour.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::{
-    After, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease, Leases, Store, StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease,
+    Leases, Store, StoreResult,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Millis, Seq};
@@ -73,6 +75,22 @@ pub trait Decorator: Send + Sync + 'static {
         self.inner().load_checkpoint(agent).await
     }
 
+    /// As [`Blobs::put_blob`].
+    async fn put_blob(&self, lease: &Lease, name: &BlobName, bytes: &Bytes) -> StoreResult<()> {
+        self.inner().put_blob(lease, name, bytes).await
+    }
+
+    /// As [`Blobs::read_blob`].
+    async fn read_blob(
+        &self,
+        agent: &AgentId,
+        name: &BlobName,
+        offset: u64,
+        limit: usize,
+    ) -> StoreResult<Option<BlobPart>> {
+        self.inner().read_blob(agent, name, offset, limit).await
+    }
+
     /// As [`Catalog::list`].
     async fn list(&self, prefix: &str, after: Option<&AgentId>, limit: usize) -> StoreResult<Vec<AgentId>> {
         self.inner().list(prefix, after, limit).await
@@ -137,6 +155,23 @@ impl<T: Decorator> Checkpoints for T {
 
     async fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>> {
         Decorator::load_checkpoint(self, agent).await
+    }
+}
+
+#[async_trait]
+impl<T: Decorator> Blobs for T {
+    async fn put_blob(&self, lease: &Lease, name: &BlobName, bytes: &Bytes) -> StoreResult<()> {
+        Decorator::put_blob(self, lease, name, bytes).await
+    }
+
+    async fn read_blob(
+        &self,
+        agent: &AgentId,
+        name: &BlobName,
+        offset: u64,
+        limit: usize,
+    ) -> StoreResult<Option<BlobPart>> {
+        Decorator::read_blob(self, agent, name, offset, limit).await
     }
 }
 

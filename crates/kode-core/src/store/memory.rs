@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::{
-    After, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease, Leases, StoreError,
-    StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease,
+    Leases, StoreError, StoreResult, blob,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Epoch, Millis, Seq};
@@ -26,6 +27,7 @@ pub struct MemoryStore {
 struct Record {
     entries: Vec<Entry>,
     checkpoint: Option<Checkpoint>,
+    blobs: BTreeMap<BlobName, Bytes>,
     /// The highest epoch ever granted. It outlives the agent.
     granted: Epoch,
     lease: Option<Held>,
@@ -193,6 +195,37 @@ impl Checkpoints for MemoryStore {
 
     async fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>> {
         Ok(self.look(agent, |record| record.checkpoint.clone()).flatten())
+    }
+}
+
+#[async_trait]
+impl Blobs for MemoryStore {
+    async fn put_blob(&self, lease: &Lease, name: &BlobName, bytes: &Bytes) -> StoreResult<()> {
+        self.change(&lease.agent, |record| {
+            record.in_force(lease)?;
+            if record.end() == Seq::ZERO {
+                return Err(StoreError::Conflict { expected: Seq::ZERO.next(), actual: Seq::ZERO });
+            }
+            let others = record.blobs.keys().filter(|other| *other != name).count();
+            blob::room(bytes.len(), others)?;
+            record.blobs.insert(name.clone(), bytes.clone());
+            Ok(())
+        })
+    }
+
+    async fn read_blob(
+        &self,
+        agent: &AgentId,
+        name: &BlobName,
+        offset: u64,
+        limit: usize,
+    ) -> StoreResult<Option<BlobPart>> {
+        let whole = self.look(agent, |record| record.blobs.get(name).cloned()).flatten();
+        Ok(whole.map(|whole| {
+            let from = usize::try_from(offset).map_or(whole.len(), |from| from.min(whole.len()));
+            let to = from.saturating_add(limit).min(whole.len());
+            BlobPart { bytes: whole.slice(from..to), len: whole.len() as u64 }
+        }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The store ports: journal, leases, checkpoints, catalog. One contract, one conformance suite
+//! The store ports: journal, leases, checkpoints, blobs, catalog. One contract, one conformance suite
 //! (`kode_testkit::store_suite`), and [`memory`] as its executable specification.
 //!
 //! ```text
@@ -20,6 +20,9 @@ use bytes::Bytes;
 use crate::fact::Entry;
 use crate::id::{AgentId, Cursor, Epoch, Millis, Seq};
 
+pub use blob::{BLOB_MAX, BLOBS_MAX, BlobName, BlobPart, Blobs, InvalidBlobName};
+
+pub mod blob;
 pub mod decorate;
 pub mod memory;
 
@@ -267,6 +270,6 @@ pub trait Catalog: Send + Sync {
 }
 
 /// A whole store.
-pub trait Store: Journal + Leases + Checkpoints + Catalog + 'static {}
+pub trait Store: Journal + Leases + Checkpoints + Blobs + Catalog + 'static {}
 
-impl<T: Journal + Leases + Checkpoints + Catalog + 'static> Store for T {}
+impl<T: Journal + Leases + Checkpoints + Blobs + Catalog + 'static> Store for T {}

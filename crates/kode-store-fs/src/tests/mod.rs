@@ -1,5 +1,6 @@
 //! Tests that need the inside: a disk that forgets, and journals as bytes.
 
+mod blobs;
 mod mutations;
 mod power;
 mod sim;

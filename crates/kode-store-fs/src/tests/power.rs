@@ -35,7 +35,7 @@ fn open_with(disk: &SimDisk, commit: Arc<dyn Commit>) -> FsStore {
     FsStore { store: Arc::new(store) }
 }
 
-fn open(disk: &SimDisk) -> FsStore {
+pub(super) fn open(disk: &SimDisk) -> FsStore {
     open_with(disk, Arc::new(SyncEach))
 }
 

@@ -28,6 +28,7 @@
 use async_trait::async_trait;
 use kode_core::store::Store;
 
+pub mod blobs;
 pub mod catalog;
 pub mod checkpoints;
 pub mod epochs;
@@ -117,6 +118,17 @@ macro_rules! store_suite {
             a_checkpoint_survives_the_death_of_the_process,
             a_checkpoint_covers_only_what_is_there,
         ]);
+        $crate::store_suite!(@room blobs, $bench, [
+            a_blob_comes_back_as_it_was,
+            a_blob_is_read_in_parts,
+            a_blob_is_replaced_as_a_whole,
+            g8_a_blob_is_its_agents_own,
+            g1_a_blob_survives_a_power_cut,
+            g5_an_old_epoch_keeps_no_blob,
+            g10_blobs_have_a_largest_size_and_number,
+            an_agent_without_entries_keeps_no_blob,
+            g7_blobs_go_with_their_agent,
+        ]);
         $crate::store_suite!(@room catalog, $bench, [
             ids_of_every_legal_kind_are_agents_of_their_own,
             prefixes_match_whole_segments,
@@ -174,6 +186,7 @@ mod tests {
             include_str!("leases.rs"),
             include_str!("epochs.rs"),
             include_str!("checkpoints.rs"),
+            include_str!("blobs.rs"),
             include_str!("catalog.rs"),
         ];
         let cases = rooms.iter().flat_map(|room| room.split("pub async fn ").skip(1));

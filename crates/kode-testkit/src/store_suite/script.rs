@@ -3,6 +3,7 @@
 use kode_core::id::{AgentId, Cursor, Millis, Seq};
 use kode_core::store::{After, Durability, Head, Lease, Store, StoreResult};
 
+use super::blobs::name;
 use super::checkpoints::checkpoint;
 use super::pen::{NOW, Pen, TTL, all, chunk, id, step};
 
@@ -63,6 +64,10 @@ impl<A: Store, B: Store> Pair<'_, A, B> {
                 said(a.save_checkpoint(&lease, &saved).await, b.save_checkpoint(&lease, &saved).await)
             }
             (12, Some(lease)) if y < 128 => said(a.delete(lease.clone()).await, b.delete(lease).await),
+            (13, Some(lease)) => {
+                let (blob, bytes) = (name(&format!("b{}", x % 3)), vec![x; y.into()].into());
+                said(a.put_blob(&lease, &blob, &bytes).await, b.put_blob(&lease, &blob, &bytes).await)
+            }
             (_, Some(_)) => self.read(&agent, x, y).await,
         }
     }
@@ -111,6 +116,11 @@ impl<A: Store, B: Store> Pair<'_, A, B> {
             assert_eq!(all(a, &agent).await, all(b, &agent).await);
             assert_eq!(a.head(&agent).await, b.head(&agent).await);
             assert_eq!(a.load_checkpoint(&agent).await, b.load_checkpoint(&agent).await);
+            for blob in ["b0", "b1", "b2"].map(name) {
+                let whole =
+                    (a.read_blob(&agent, &blob, 0, 300).await, b.read_blob(&agent, &blob, 0, 300).await);
+                assert_eq!(whole.0, whole.1);
+            }
         }
         assert_eq!(a.list("", None, 10).await, b.list("", None, 10).await);
         assert_eq!(a.list("user:1", None, 10).await, b.list("user:1", None, 10).await);
