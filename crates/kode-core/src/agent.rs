@@ -297,8 +297,8 @@ impl Agent {
         Ok(self.todos())
     }
 
-    /// Asks the driver to let go of the agent: if it is at rest, or in any case with `force`, when what is
-    /// under way goes on at the next resume. Whether it does.
+    /// Asks the driver to let go of the agent: if it is at rest or only a person is waited for, or in any case
+    /// with `force`, when what is under way goes on at the next resume. Whether it does.
     pub async fn put_away(&self, force: bool) -> bool {
         let (reply, answer) = oneshot::channel();
         if self.mail.send(Letter::PutAway { force, reply }).await.is_err() {

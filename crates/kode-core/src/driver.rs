@@ -9,7 +9,6 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::{Cell, SendError};
-use crate::event::AgentState;
 use crate::id::{Cursor, Millis, Seq};
 use crate::live::Live;
 use crate::machine::{Batch, Cx, Input, Rejected, State, View, fnv1a, render};
@@ -29,7 +28,7 @@ const CHECKPOINT_MIN_TAIL: u64 = 512;
 pub(crate) enum Letter {
     /// An input, and who waits for it to be durable.
     Input(Input, oneshot::Sender<Result<Receipt, SendError>>),
-    /// Put the agent away: at once if it is at rest or `force` says so. Answers whether it was.
+    /// Put the agent away: at once if it may sleep or `force` says so. Answers whether it was.
     PutAway { force: bool, reply: oneshot::Sender<bool> },
     /// Remove the agent for good.
     Delete(oneshot::Sender<Result<(), SendError>>),
@@ -211,7 +210,7 @@ impl Driver {
                 None
             }
             Letter::PutAway { force, reply } => {
-                let idle = batch.is_empty() && self.state.at_rest();
+                let idle = batch.is_empty() && self.state.may_sleep();
                 let now = self.deleting.is_none() && (force || idle);
                 let _ = reply.send(now);
                 now.then_some(Exit::PutAway)
@@ -287,8 +286,7 @@ impl Driver {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "the agent's rest was not noted");
             }
         }
-        let waits_for_nobody = self.state.at_rest() || self.state.stage.0 == AgentState::Paused;
-        if self.abandoned && waits_for_nobody {
+        if self.abandoned && self.state.may_sleep() {
             return Ok(Some(Exit::PutAway));
         }
         let full = self.state.cursor.epoch() == self.desk.lease.epoch

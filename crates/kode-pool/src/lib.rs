@@ -4,6 +4,7 @@
 //! [`Pool`] is the whole of the API; [`PoolError`] says why it refused.
 
 mod census;
+mod due;
 mod erase;
 mod error;
 mod pool;

@@ -11,6 +11,7 @@ use kode_core::store::StoreError;
 use kode_core::{Agent, AgentSpec, Opened, Outgoing, Runtime, SendError, Sent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::due::Due;
 use crate::error::PoolError;
 use crate::slots::{Entry, Flight, Grip, Hold, Resident, Seized, Slots};
 
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     evicted: AtomicU64,
     /// What was enforced around the last agent of each template: hosts do not change under a process.
     sandboxes: Mutex<HashMap<TemplateId, SandboxReport>>,
+    pub(crate) due: Due,
 }
 
 impl Pool {
@@ -70,6 +72,7 @@ impl Pool {
             max,
             evicted: AtomicU64::new(0),
             sandboxes: Mutex::default(),
+            due: Due::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -245,12 +248,13 @@ async fn landed(flight: Flight) -> Result<Grip, PoolError> {
 }
 
 impl Inner {
-    async fn open(&self, hold: Hold, spec: Option<AgentSpec>) -> Result<Grip, PoolError> {
+    async fn open(self: &Arc<Self>, hold: Hold, spec: Option<AgentSpec>) -> Result<Grip, PoolError> {
         let place = self.place().await?;
         let opened = match spec {
             Some(spec) => self.runtime.resume_or_create(hold.id(), spec).await?,
             None => Opened { agent: self.runtime.resume(hold.id()).await?, created: false },
         };
+        self.due.forget(hold.id());
         self.remember_sandbox(&opened.agent);
         let resident = Resident::new(opened.agent, place);
         let grip = resident.grip(opened.created);
@@ -258,20 +262,28 @@ impl Inner {
         Ok(grip)
     }
 
-    /// A free place, made by putting the least recently used idle agent away where there is none.
-    async fn place(&self) -> Result<OwnedSemaphorePermit, PoolError> {
+    /// A free place, made by putting the least recently used agent that may sleep away where there is none.
+    async fn place(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, PoolError> {
         loop {
             if let Ok(place) = self.places.clone().try_acquire_owned() {
                 return Ok(place);
             }
             let (hold, resident) = self.slots.seize_victim().ok_or(PoolError::Full { max: self.max })?;
             if resident.agent.put_away(false).await {
+                self.fell_asleep(&resident.agent);
                 tracing::debug!(agent = %hold.id(), "put away to make room");
                 self.evicted.fetch_add(1, Ordering::Relaxed);
                 drop(hold);
                 return Ok(resident.place);
             }
             hold.settle(resident);
+        }
+    }
+
+    /// One that waits for a person is not forgotten: it is taken up when the first approval expires.
+    fn fell_asleep(self: &Arc<Self>, agent: &Agent) {
+        if let Some(at) = agent.view().wakes_at() {
+            self.wake_at(agent.id(), at);
         }
     }
 

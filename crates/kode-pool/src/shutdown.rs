@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use kode_core::Agent;
-use kode_core::event::AgentState;
 use kode_core::id::{AgentId, Millis};
 
 use crate::pool::Pool;
@@ -53,7 +52,7 @@ impl Pool {
             () = clock.until(until) => {}
         }
         if agent.put_away(false).await {
-            return Some(true);
+            return Some(agent.view().at_rest);
         }
         tokio::select! {
             biased;
@@ -71,7 +70,7 @@ async fn settled(agent: &Agent) {
     let mut events = agent.subscription(agent.view().cursor);
     loop {
         let view = agent.view();
-        if view.at_rest || view.state == AgentState::Paused {
+        if view.may_sleep() {
             return;
         }
         // A reader that fails says nothing about the run; the grace bounds the wait.

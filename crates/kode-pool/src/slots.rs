@@ -53,10 +53,10 @@ impl Resident {
         Grip { opened: Opened { agent: self.agent.clone(), created }, _pin: self.pin.clone() }
     }
 
-    /// Whether it is at rest and nobody is about to use it.
+    /// Whether it may sleep and nobody is about to use it.
     fn may_go(&self) -> bool {
         let in_use = Arc::strong_count(&self.pin) > 1;
-        self.agent.is_gone() || (!in_use && self.agent.view().at_rest)
+        self.agent.is_gone() || (!in_use && self.agent.view().may_sleep())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The start: agents with unfinished work go on by themselves.
 
 use futures_util::{StreamExt, stream};
+use kode_core::Agent;
 use kode_core::id::{AgentId, Millis};
 use kode_core::store::StoreError;
 
@@ -15,8 +16,9 @@ const WAIT_FOR_PLACE: Millis = 500;
 impl Pool {
     /// Goes on with every agent that has unfinished work, found by the store's index, and says how many
     /// those are. Ends when all of them are live again; where they are more than there are places, each
-    /// waits for one. The mark of those that have no work left is cleared. One that cannot be read or taken
-    /// up is left as it is, and the log says why.
+    /// waits for one. One that only waits for a person takes no place: it is taken up by the decision, or
+    /// when its approval expires. The mark of those that have no work left is cleared. One that cannot be
+    /// read or taken up is left as it is, and the log says why.
     ///
     /// # Errors
     /// The store's, where its index cannot be read.
@@ -34,28 +36,37 @@ impl Pool {
 
     /// Whether the agent had work left and goes on.
     async fn resume_one(&self, id: &AgentId) -> Result<bool, PoolError> {
-        if self.is_done_with(id).await? {
+        if self.may_stay_asleep(id).await? {
             return Ok(false);
         }
+        self.get_when_there_is_a_place(id).await.map(|_| true)
+    }
+
+    /// [`Pool::get`] that waits while all places are taken by agents at work.
+    pub(crate) async fn get_when_there_is_a_place(&self, id: &AgentId) -> Result<Agent, PoolError> {
         loop {
             match self.get(id).await {
                 Err(PoolError::Full { .. }) => {
                     let clock = self.runtime().clock();
                     clock.until(clock.now() + WAIT_FOR_PLACE).await;
                 }
-                taken => return taken.map(|_| true),
+                taken => return taken,
             }
         }
     }
 
-    /// Whether there is nothing to do: someone has the agent already, or it is at rest and released.
-    async fn is_done_with(&self, id: &AgentId) -> Result<bool, StoreError> {
+    /// Whether there is nothing to do now: someone has the agent already, it is at rest and released, or it
+    /// waits for a person.
+    async fn may_stay_asleep(&self, id: &AgentId) -> Result<bool, StoreError> {
         // Nobody opens it while this is held, so what is read stays true until it is written.
         let Some(_hold) = self.inner.slots.seize_vacant(id) else { return Ok(true) };
-        let at_rest = self.runtime().look(id).await?.is_none_or(|view| view.at_rest);
-        if at_rest {
+        let Some(view) = self.runtime().look(id).await?.filter(|view| !view.at_rest) else {
             self.runtime().release(id).await?;
+            return Ok(true);
+        };
+        if let Some(at) = view.wakes_at().filter(|_| view.may_sleep()) {
+            self.inner.wake_at(id, at);
         }
-        Ok(at_rest)
+        Ok(view.may_sleep())
     }
 }

@@ -319,4 +319,10 @@ impl State {
     pub fn at_rest(&self) -> bool {
         self.turn.is_none() && self.queue.is_empty()
     }
+
+    /// Whether nothing here needs a writer: the agent is at rest, or only a person is waited for.
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
+        self.at_rest() || self.stage.0 == AgentState::Paused
+    }
 }

@@ -97,6 +97,19 @@ impl View {
         }
     }
 
+    /// Whether nothing here needs a writer: the agent is at rest, or only a person is waited for.
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
+        self.at_rest || self.state == AgentState::Paused
+    }
+
+    /// When an agent that sleeps must be taken up although nobody asks for it: its first approval expires.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<Millis> {
+        let expiry = |open: &PendingApproval| open.call.approval.as_ref().and_then(|a| a.expires_at);
+        self.approvals.iter().filter_map(expiry).min()
+    }
+
     /// Whether a call waits for a person.
     #[must_use]
     pub fn awaits(&self, call: &CallId) -> bool {

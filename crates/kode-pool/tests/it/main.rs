@@ -7,4 +7,5 @@ mod delete;
 mod residency;
 mod restart;
 mod single_flight;
+mod sleep;
 mod world;

@@ -1,0 +1,112 @@
+//! Agents that sleep over an open approval: they take no place, and nothing of them is forgotten.
+
+use kode_core::call::Decision;
+use kode_core::event::DoneReason;
+use kode_core::id::{AgentId, Cursor};
+use kode_core::store::Leases;
+use kode_core::template::{Permission, Template};
+use kode_core::{Agent, AgentSpec};
+use kode_pool::Pool;
+use kode_testkit::scripted_model::Script;
+use serde_json::json;
+
+use crate::world::{World, dones, id, until};
+
+/// Every message asks for one call that needs approval, then says `done`.
+fn asking(turns: usize) -> World {
+    let scripts = (0..turns).map(|_| Script::new().call("slow", json!({})));
+    let world = World::playing(scripts.chain((0..turns).map(|_| Script::new().text("done"))));
+    world.gate.open();
+    world
+}
+
+fn template(expire_secs: Option<u64>) -> Template {
+    let permission =
+        Permission { require_approval: vec!["slow".into()], expire_secs, ..Permission::default() };
+    Template { permission, ..Template::new("careful", "You ask.").with_tools(["slow"]) }
+}
+
+async fn paused(pool: &Pool, name: &str) -> Cursor {
+    let sent = pool.send(&id(name), AgentSpec::default(), "work".into()).await.unwrap();
+    until(&pool.get(&id(name)).await.unwrap(), |view| !view.approvals.is_empty()).await;
+    sent.cursor
+}
+
+async fn allow(pool: &Pool, name: &AgentId) {
+    let call = pool.look(name).await.unwrap().unwrap().approvals[0].call.id.clone();
+    let decide = |agent: Agent| {
+        let call = call.clone();
+        async move { agent.decide(&call, Decision::Allow, "ann", None).await }
+    };
+    pool.ask(name, decide).await.unwrap();
+}
+
+#[tokio::test]
+async fn g6_g10_forgotten_approvals_fill_no_pool_and_each_can_still_be_decided() {
+    let world = asking(50);
+    let pool = world.pool_with(2, [template(None)]);
+    for n in 0..50 {
+        paused(&pool, &format!("a{n}")).await;
+    }
+    assert_eq!(pool.stats().resident, 2);
+    let open = pool.approvals("").await.unwrap();
+    assert_eq!(open.len(), 50);
+    for (name, _) in &open {
+        allow(&pool, name).await;
+        assert_eq!(dones(&pool, name.as_str(), Cursor::ZERO).await, [DoneReason::Completed]);
+    }
+    assert_eq!(pool.approvals("").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn g6_an_approval_expires_although_its_agent_sleeps() {
+    let world = asking(2);
+    let pool = world.pool_with(1, [template(Some(60))]);
+    let first = paused(&pool, "a").await;
+    let second = paused(&pool, "b").await;
+    assert!(!pool.is_resident(&id("a")), "evicted by the second one");
+    world.clock.advance(60_000);
+    assert_eq!(dones(&pool, "b", second).await, [DoneReason::Completed]);
+    // The only place was taken when the time came: it is tried again until there is one.
+    let first = dones(&pool, "a", first);
+    tokio::pin!(first);
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = &mut first => break ended,
+            () = tokio::task::yield_now() => world.clock.advance(100),
+        }
+    };
+    assert_eq!(ended, [DoneReason::Completed]);
+    let calls = pool.runtime().load(&id("a")).await.unwrap().0.records;
+    let decided = calls.iter().filter_map(|call| call.approval.as_ref()).map(|a| a.decided_by.clone());
+    assert_eq!(decided.collect::<Vec<_>>(), [Some("expiry".to_owned())]);
+}
+
+#[tokio::test]
+async fn g6_an_approval_that_expired_while_nobody_was_there_is_settled_at_the_start() {
+    let world = asking(1);
+    let ended = world.pool_with(10, [template(Some(60))]);
+    let soon = paused(&ended, "a").await;
+    ended.shutdown(std::time::Duration::ZERO).await;
+    drop(ended);
+    world.clock.advance(3_600_000);
+
+    let next = world.pool_with(10, [template(Some(60))]);
+    assert_eq!(next.resume_unfinished().await, Ok(0));
+    assert_eq!(dones(&next, "a", soon).await, [DoneReason::Completed]);
+    until(&next.get(&id("a")).await.unwrap(), |view| view.at_rest).await;
+    next.shutdown(std::time::Duration::ZERO).await;
+    assert_eq!(world.store.unfinished().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn g6_an_interrupt_settles_the_approval_of_a_sleeping_agent() {
+    let world = asking(2);
+    let pool = world.pool_with(1, [template(None)]);
+    let sent = paused(&pool, "a").await;
+    paused(&pool, "b").await;
+    pool.ask(&id("a"), |agent| async move { agent.interrupt("ann", None).await }).await.unwrap();
+    assert_eq!(dones(&pool, "a", sent).await, [DoneReason::Interrupted]);
+    assert_eq!(pool.approvals("a").await.unwrap(), []);
+}
