@@ -57,7 +57,8 @@ pub(crate) fn bury(disk: &dyn Disk, agent: &AgentId, epoch: Epoch) -> io::Result
 /// Every marked agent, in order.
 pub(crate) fn unfinished(disk: &dyn Disk) -> io::Result<Vec<AgentId>> {
     let mut marked = Vec::new();
-    disk.each_name(layout::UNFINISHED, &mut |name| marked.extend(AgentId::new(name)))?;
+    // No directory yet: nobody has opened the store for writing, or that was cut off.
+    found(disk.each_name(layout::UNFINISHED, &mut |name| marked.extend(AgentId::new(name))))?;
     marked.sort_unstable();
     Ok(marked)
 }

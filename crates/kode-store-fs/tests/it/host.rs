@@ -86,6 +86,18 @@ fn a_read_only_store_reads_beside_the_writer_and_changes_nothing() {
 }
 
 #[test]
+fn a_store_whose_making_was_cut_off_reads_as_an_empty_one() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let reader = FsStore::open_read_only(dir.path()).unwrap();
+        assert_eq!(reader.unfinished().await, Ok(Vec::new()));
+        assert_eq!(reader.list("", None, 10).await, Ok(Vec::new()));
+        assert_eq!(reader.head(&id("a")).await, Ok(None));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    });
+}
+
+#[test]
 fn g7_damage_is_told_with_its_place_and_kept() {
     run(async {
         let (dir, agent) = written(4).await;
