@@ -1,6 +1,8 @@
 //! Tests that need the inside: a disk that forgets, and journals as bytes.
 
 mod blobs;
+mod killed;
+mod load;
 mod mutations;
 mod power;
 mod sim;
