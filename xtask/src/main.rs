@@ -12,6 +12,7 @@ mod layers;
 mod licences;
 mod lint;
 mod metadata;
+mod mutants;
 mod needs;
 mod nextest;
 mod report;
@@ -53,6 +54,8 @@ enum Task {
     Licences,
     /// Runs the tests with larger counts (`KODE_SOAK=1`), as often as asked.
     Soak(soak::Args),
+    /// Changes one thing of the machine at a time and counts the changes that no test notices.
+    Mutants(mutants::Args),
     /// Measures what kode costs beside what the machine can do, and prints ratios.
     Bench,
     /// Checks the model emulator against the public Python clients, where they can be had.
@@ -80,6 +83,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&context),
         Task::Licences => licences::run(&context),
         Task::Soak(args) => soak::run(&context, &args),
+        Task::Mutants(args) => mutants::run(&context, &args),
         Task::Bench => bench::run(&context),
         Task::Clients => clients::run(&context),
     }

@@ -43,6 +43,14 @@ pub(crate) const NEXTEST: Need = Need {
     stand_in: Some("cargo test"),
 };
 
+pub(crate) const MUTANTS: Need = Need {
+    name: "cargo-mutants",
+    probe: &["cargo", "mutants", "--version"],
+    source: Source::Cargo("cargo-mutants"),
+    used_by: "mutation testing",
+    stand_in: None,
+};
+
 pub(crate) const CURL: Need = Need {
     name: "curl",
     probe: &["curl", "--version"],
