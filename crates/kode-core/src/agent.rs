@@ -13,7 +13,7 @@ use crate::event::{Channels, DoneReason, Envelope, Event, Problem};
 use crate::fact::{IdempotencyKey, SendMode};
 use crate::hub::{Feed, Subscription};
 use crate::id::{AgentId, CallId, Cursor, MessageId};
-use crate::machine::{Input, PendingApproval, Rejected, View};
+use crate::machine::{Input, PendingApproval, Rejected, Settlement, View};
 use crate::message::Block;
 use crate::sandbox::SandboxReport;
 use crate::store::{Store, StoreError};
@@ -263,6 +263,19 @@ impl Agent {
         note: Option<String>,
     ) -> Result<(), SendError> {
         let input = Input::Decide { call: call.clone(), decision, by: by.to_owned(), note };
+        self.input(input).await.map(drop)
+    }
+
+    /// Says what became of a call that ran when its writer ended, after a resume by [`Strategy::Manual`]. The
+    /// calls that wait for it are in [`View::unsettled`]; the run goes on once all are settled. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Rejected::NotUnsettled`]; the store's; [`SendError::Gone`].
+    ///
+    /// [`Strategy::Manual`]: crate::machine::Strategy::Manual
+    pub async fn settle(&self, call: &CallId, outcome: Settlement, by: &str) -> Result<(), SendError> {
+        let input = Input::Settle { call: call.clone(), outcome, by: by.to_owned() };
         self.input(input).await.map(drop)
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::agent::{Cell, SendError};
 use crate::id::{Cursor, Millis, Seq};
 use crate::live::Live;
-use crate::machine::{Batch, Cx, Input, Rejected, State, View, fnv1a, render};
+use crate::machine::{Batch, Cx, Input, Rejected, State, Strategy, View, fnv1a, render};
 use crate::model::ModelRequest;
 use crate::registry::Kit;
 use crate::runtime::Shared;
@@ -129,10 +129,10 @@ impl Driver {
     }
 
     /// Makes `Opened` and what follows from the first inputs durable: the driver's first act.
-    pub(crate) async fn open(&mut self, first: Vec<Input>) -> Result<(), StoreError> {
+    pub(crate) async fn open(&mut self, strategy: Strategy, first: Vec<Input>) -> Result<(), StoreError> {
         self.desk.cell.feed.attach(self.state.seq, self.state.cursor);
         let mut batch = Batch::default();
-        for input in [Input::Open].into_iter().chain(first) {
+        for input in [Input::Open { strategy }].into_iter().chain(first) {
             // The first inputs are the runtime's own: they fit the state that it has just loaded.
             let _ = self.step(input, &mut batch);
         }

@@ -30,4 +30,4 @@ pub mod tool;
 
 pub use agent::{Agent, Completion, CompletionStatus, Interrupted, Outgoing, SendError, Sent};
 pub use driver::Receipt;
-pub use runtime::{AgentSpec, OpenError, Opened, Runtime, RuntimeBuilder};
+pub use runtime::{AgentSpec, OpenError, Opened, ResumeOptions, Runtime, RuntimeBuilder};

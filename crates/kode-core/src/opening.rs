@@ -9,7 +9,7 @@ use crate::driver::{Desk, Driver, Letter};
 use crate::host::Host;
 use crate::id::{AgentId, Seq};
 use crate::live::{Live, Surroundings, no_call};
-use crate::machine::{Input, State};
+use crate::machine::{Input, State, Strategy};
 use crate::registry::Kit;
 use crate::runtime::Shared;
 use crate::sandbox::Workspace;
@@ -26,6 +26,7 @@ pub(crate) struct Opening {
     pub(crate) kit: Arc<Kit>,
     pub(crate) workspace: Arc<dyn Workspace>,
     pub(crate) mail: mpsc::WeakSender<Letter>,
+    pub(crate) strategy: Strategy,
 }
 
 impl Opening {
@@ -49,7 +50,7 @@ impl Opening {
         let (shared, cell, kit) = (shared.clone(), self.cell.clone(), self.kit.clone());
         let mut driver =
             Driver::new(Desk { shared, cell, kit, lease }, loaded, Live::new(self.surroundings()));
-        driver.open(create.into_iter().collect()).await?;
+        driver.open(self.strategy, create.into_iter().collect()).await?;
         Ok(driver)
     }
 

@@ -13,7 +13,7 @@ use crate::clock::{Clock, Ids};
 use crate::hook::Hook;
 use crate::hub::{Hub, Subscription};
 use crate::id::{AgentId, Cursor, Millis, Seq, TemplateId};
-use crate::machine::{Input, State, View};
+use crate::machine::{Input, State, Strategy, View};
 use crate::model::Model;
 use crate::opening::{Opening, load};
 use crate::registry::Registry;
@@ -35,6 +35,19 @@ pub enum OpenError {
     /// No template was named, and the runtime has no default.
     #[error("no template was named for the new agent, and there is no default")]
     NoTemplate,
+    /// An open call needs a tool that the template does not have. The agent is as it was.
+    #[error(
+        "a call of {agent} needs the tool {tool}, which its template {template} does not have; register it, or resume \
+         with overrides that let such calls fail"
+    )]
+    MissingTool {
+        /// Whose call.
+        agent: AgentId,
+        /// Which tool.
+        tool: String,
+        /// The template in force.
+        template: TemplateId,
+    },
     /// The work directory could not be had. The agent is as it was.
     #[error("the work directory could not be opened: {0}")]
     Sandbox(FileError),
@@ -50,6 +63,19 @@ pub struct AgentSpec {
     pub template: Option<TemplateId>,
     /// The creator's own data.
     pub metadata: Map<String, Value>,
+}
+
+/// How an existing agent is taken up. The default is a start after a crash with nothing replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResumeOptions {
+    /// What becomes of calls that were running when the last writer ended.
+    pub strategy: Strategy,
+    /// A registered template to use in place of the agent's own, as long as it is live here. Nothing of it is
+    /// kept: the next resume goes by the agent's own again.
+    pub template: Option<TemplateId>,
+    /// Lets open calls of tools that the template does not have fail, instead of refusing to resume: the model
+    /// is told that the tool is gone.
+    pub without_missing_tools: bool,
 }
 
 /// An agent taken up.
@@ -108,18 +134,28 @@ impl Runtime {
             state.template.clone().or(spec.template).or_else(|| self.shared.default_template.clone());
         let template = template.ok_or(OpenError::NoTemplate)?;
         let create = created.then(|| Input::Create { template: template.clone(), metadata: spec.metadata });
-        let agent = self.take_up(id, &template, (state, covered), create).await?;
+        let how = ResumeOptions { template: Some(template), ..ResumeOptions::default() };
+        let agent = self.take_up(id, how, (state, covered), create).await?;
         Ok(Opened { agent, created })
     }
 
-    /// Takes an existing agent up.
+    /// Takes an existing agent up as after a crash.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed.
     pub async fn resume(&self, id: &AgentId) -> Result<Agent, OpenError> {
+        self.resume_with(id, ResumeOptions::default()).await
+    }
+
+    /// Takes an existing agent up in a way of the host's own.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed.
+    pub async fn resume_with(&self, id: &AgentId, options: ResumeOptions) -> Result<Agent, OpenError> {
         let (state, covered) = self.load(id).await?;
-        let template = state.template.clone().ok_or_else(|| OpenError::NotFound(id.clone()))?;
-        self.take_up(id, &template, (state, covered), None).await
+        let own = state.template.clone().ok_or_else(|| OpenError::NotFound(id.clone()))?;
+        let template = Some(options.template.unwrap_or(own));
+        self.take_up(id, ResumeOptions { template, ..options }, (state, covered), None).await
     }
 
     /// Looks at an agent without taking it up: `None` if it does not exist. Takes no lease and writes
@@ -221,12 +257,17 @@ impl Runtime {
     async fn take_up(
         &self,
         id: &AgentId,
-        template: &TemplateId,
+        how: ResumeOptions,
         loaded: (State, Seq),
         create: Option<Input>,
     ) -> Result<Agent, OpenError> {
-        let kit = self.shared.registry.kit(template).cloned();
+        let template = how.template.ok_or(OpenError::NoTemplate)?;
+        let kit = self.shared.registry.kit(&template).cloned();
         let kit = kit.ok_or_else(|| OpenError::UnknownTemplate(template.clone()))?;
+        let missing = loaded.0.tools_to_run().find(|tool| kit.tool(tool).is_none()).map(str::to_owned);
+        if let Some(tool) = missing.filter(|_| !how.without_missing_tools) {
+            return Err(OpenError::MissingTool { agent: id.clone(), tool, template });
+        }
         let opened = self.shared.sandboxes.open(id, &kit.template.sandbox).await;
         let workspace = opened.map_err(OpenError::Sandbox)?;
         let (mail, letters) = mpsc::channel(MAILBOX);
@@ -237,6 +278,7 @@ impl Runtime {
             kit,
             workspace: workspace.clone(),
             mail: mail.downgrade(),
+            strategy: how.strategy,
         };
         let driver = opening.driver(loaded, create).await?;
         let agent = Agent {

@@ -18,6 +18,14 @@ pub enum PoolError {
     /// The template is not registered. The agent, if it exists, is as it was.
     #[error("the template {0} is not registered")]
     UnknownTemplate(TemplateId),
+    /// An open call needs a tool that the template does not have. The agent is as it was.
+    #[error("the agent has an open call of the tool {tool}, which its template {template} does not have")]
+    MissingTool {
+        /// Which tool.
+        tool: String,
+        /// The template in force.
+        template: TemplateId,
+    },
     /// No template was named, and the runtime has no default.
     #[error("no template was named for the new agent, and there is no default")]
     NoTemplate,
@@ -58,6 +66,7 @@ impl From<OpenError> for PoolError {
         match error {
             OpenError::NotFound(id) => Self::NotFound(id),
             OpenError::UnknownTemplate(template) => Self::UnknownTemplate(template),
+            OpenError::MissingTool { agent: _, tool, template } => Self::MissingTool { tool, template },
             OpenError::NoTemplate => Self::NoTemplate,
             OpenError::Sandbox(error) => Self::Sandbox(error),
             OpenError::Store(error) => Self::Store(error),

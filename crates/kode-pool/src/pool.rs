@@ -8,7 +8,7 @@ use kode_core::id::{AgentId, TemplateId};
 use kode_core::machine::View;
 use kode_core::sandbox::SandboxReport;
 use kode_core::store::StoreError;
-use kode_core::{Agent, AgentSpec, Opened, Outgoing, Runtime, SendError, Sent};
+use kode_core::{Agent, AgentSpec, Opened, Outgoing, ResumeOptions, Runtime, SendError, Sent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::due::Due;
@@ -47,6 +47,15 @@ pub struct PoolStats {
 #[derive(Clone)]
 pub struct Pool {
     pub(crate) inner: Arc<Inner>,
+}
+
+/// What a name is opened for.
+#[derive(Clone)]
+enum Ask {
+    /// For whoever is there, or for a new agent.
+    Create(AgentSpec),
+    /// For whoever is there.
+    Resume(ResumeOptions),
 }
 
 pub(crate) struct Inner {
@@ -91,6 +100,15 @@ impl Pool {
     /// [`PoolError::NotFound`] where there is none; otherwise as [`Pool::resume_or_create`].
     pub async fn get(&self, id: &AgentId) -> Result<Agent, PoolError> {
         self.existing(id).await.map(|grip| grip.opened.agent)
+    }
+
+    /// As [`Pool::get`], taken up in a way of the host's own. One that is live already is given as it is.
+    ///
+    /// # Errors
+    /// As [`Pool::get`].
+    pub async fn resume_with(&self, id: &AgentId, options: ResumeOptions) -> Result<Agent, PoolError> {
+        self.check_exists(id).await?;
+        self.enter(id, Ask::Resume(options)).await.map(|grip| grip.opened.agent)
     }
 
     /// The live agent of this name, the one in the store taken up, or a new one. `created` is true for one
@@ -186,15 +204,18 @@ impl Pool {
     }
 
     async fn existing(&self, id: &AgentId) -> Result<Grip, PoolError> {
-        if self.resident(id).is_none() && self.runtime().store().head(id).await?.is_none() {
-            return Err(PoolError::NotFound(id.clone()));
-        }
-        self.enter(id, None).await
+        self.check_exists(id).await?;
+        self.enter(id, Ask::Resume(ResumeOptions::default())).await
+    }
+
+    async fn check_exists(&self, id: &AgentId) -> Result<(), PoolError> {
+        let exists = self.resident(id).is_some() || self.runtime().store().head(id).await?.is_some();
+        exists.then_some(()).ok_or_else(|| PoolError::NotFound(id.clone()))
     }
 
     async fn gripped(&self, id: &AgentId, spec: AgentSpec) -> Result<Grip, PoolError> {
         let asked = spec.template.clone();
-        let grip = self.enter(id, Some(spec)).await?;
+        let grip = self.enter(id, Ask::Create(spec)).await?;
         let has = grip.opened.agent.view().template.clone();
         match has.filter(|has| asked.is_some_and(|asked| asked != *has)) {
             Some(has) => Err(PoolError::OtherTemplate(has)),
@@ -202,15 +223,15 @@ impl Pool {
         }
     }
 
-    async fn enter(&self, id: &AgentId, spec: Option<AgentSpec>) -> Result<Grip, PoolError> {
+    async fn enter(&self, id: &AgentId, ask: Ask) -> Result<Grip, PoolError> {
         loop {
             match self.inner.slots.enter(id)? {
                 Entry::Live(grip) => return Ok(grip),
                 Entry::Lead(hold, land, flight) => {
-                    let (inner, spec) = (self.inner.clone(), spec.clone());
+                    let (inner, ask) = (self.inner.clone(), ask.clone());
                     // A task of its own: who asked may go away, who joined must not suffer from it.
                     tokio::spawn(async move {
-                        let landing = inner.open(hold, spec).await;
+                        let landing = inner.open(hold, ask).await;
                         // Nobody may be waiting any more.
                         let _ = land.send(landing);
                     });
@@ -218,7 +239,7 @@ impl Pool {
                 }
                 Entry::Join(flight) => match landed(flight).await {
                     // It was opened by one who would not create it.
-                    Err(PoolError::NotFound(_)) if spec.is_some() => {}
+                    Err(PoolError::NotFound(_)) if matches!(ask, Ask::Create(_)) => {}
                     joined => {
                         return joined.map(|mut grip| {
                             grip.opened.created = false;
@@ -248,11 +269,13 @@ async fn landed(flight: Flight) -> Result<Grip, PoolError> {
 }
 
 impl Inner {
-    async fn open(self: &Arc<Self>, hold: Hold, spec: Option<AgentSpec>) -> Result<Grip, PoolError> {
+    async fn open(self: &Arc<Self>, hold: Hold, ask: Ask) -> Result<Grip, PoolError> {
         let place = self.place().await?;
-        let opened = match spec {
-            Some(spec) => self.runtime.resume_or_create(hold.id(), spec).await?,
-            None => Opened { agent: self.runtime.resume(hold.id()).await?, created: false },
+        let opened = match ask {
+            Ask::Create(spec) => self.runtime.resume_or_create(hold.id(), spec).await?,
+            Ask::Resume(options) => {
+                Opened { agent: self.runtime.resume_with(hold.id(), options).await?, created: false }
+            }
         };
         self.due.forget(hold.id());
         self.remember_sandbox(&opened.agent);

@@ -23,6 +23,7 @@ impl From<PoolError> for ApiError {
             PoolError::NotFound(id) => Self::no_agent(id),
             PoolError::OtherTemplate(_) => Self::conflict("agent_exists", error.to_string()),
             PoolError::UnknownTemplate(template) => unknown_template(&template),
+            PoolError::MissingTool { .. } => Self::unprocessable("missing_tool", error.to_string()),
             PoolError::NoTemplate => Self::unprocessable("unknown_template", error.to_string()),
             PoolError::Full { .. } => Self::unavailable("pool_full", error.to_string(), PLACE_SECS),
             PoolError::Draining => Self::unavailable("draining", error.to_string(), STORE_SECS),
@@ -61,7 +62,9 @@ impl From<Rejected> for ApiError {
                 Self::unavailable("store_unavailable", "the todo list could not be saved", STORE_SECS)
             }
             // The handle answers these itself; a host's own input would end here.
-            Rejected::Duplicate { .. } | Rejected::Idle | Rejected::Stale => Self::conflict("conflict", why),
+            Rejected::Duplicate { .. } | Rejected::Idle | Rejected::NotUnsettled(_) | Rejected::Stale => {
+                Self::conflict("conflict", why)
+            }
         }
     }
 }

@@ -15,7 +15,10 @@ use crate::todo::{self, Todo};
 use crate::tool::{TodoRefused, ToolError};
 
 use super::phase::{self, model};
-use super::{Cx, Delta, EffectKey, FoundCall, Input, ModelCall, OpenCall, Partial, Rejected, Shown, State};
+use super::{
+    Cx, Delta, EffectKey, FoundCall, Input, ModelCall, OpenCall, Partial, Rejected, Settlement, Shown, State,
+    Strategy,
+};
 
 /// Messages that may wait for one agent.
 const QUEUE_MAX: usize = 256;
@@ -29,13 +32,14 @@ impl State {
     /// Why the input becomes none; the state is as it was.
     pub fn accept(&self, cx: &Cx<'_>, input: Input) -> Accepted {
         match input {
-            Input::Open => Ok(vec![self.opened(cx)]),
+            Input::Open { strategy } => Ok(vec![self.opened(cx, strategy)]),
             Input::Create { template, metadata } => self.create(template, metadata),
             Input::Message { id, content, mode, metadata, key } => {
                 self.message(id, content, mode, metadata, key)
             }
             Input::Interrupt { note, by } => self.interrupt(note, by),
             Input::Decide { call, decision, by, note } => self.decide(cx, call, decision, by, note),
+            Input::Settle { call, outcome, by } => self.settle(cx, call, outcome, &by),
             Input::SetTodos { todos, version } => self.set_todos(todos, version),
             Input::ModelDeltas { step, attempt, deltas } => {
                 let call = self.attempt(step, attempt)?;
@@ -71,14 +75,15 @@ impl State {
         }
     }
 
-    fn opened(&self, cx: &Cx<'_>) -> Fact {
+    fn opened(&self, cx: &Cx<'_>, strategy: Strategy) -> Fact {
         let stopping = self.turn.as_ref().is_some_and(|turn| turn.stop.is_some());
-        let lost = |c: &&OpenCall| c.running() && (stopping || !c.traits.is_some_and(|t| t.replayable));
+        let ends = |c: &OpenCall| strategy == Strategy::Crash && !c.traits.is_some_and(|t| t.replayable);
+        let lost = |c: &&OpenCall| c.running() && (stopping || ends(c));
         let sealed = self.round().map(|r| r.calls.iter().filter(lost).map(|c| c.call.id.clone()).collect());
         Fact::Opened {
             template: cx.template.fingerprint(),
             resumed: self.template.is_some(),
-            strategy: "crash".into(),
+            strategy: strategy.name().into(),
             sealed: sealed.unwrap_or_default(),
         }
     }
@@ -161,6 +166,12 @@ impl State {
             return Err(Rejected::Decided(id));
         }
         Ok(vec![Fact::PermissionDecided { call: id, decision, by, note }])
+    }
+
+    fn settle(&self, cx: &Cx<'_>, id: CallId, outcome: Settlement, by: &str) -> Accepted {
+        let open = self.unsettled().find(|call| call.call.id == id);
+        let open = open.ok_or(Rejected::NotUnsettled(id))?;
+        Ok(vec![phase::ending::settled(cx, open, outcome, by)])
     }
 
     fn set_todos(&self, todos: Vec<Todo>, version: Option<u64>) -> Accepted {

@@ -60,7 +60,7 @@ impl State {
         let turn = self.turn.as_ref()?;
         let own = match &turn.phase {
             Phase::Backoff { until, .. } => Some(*until),
-            Phase::Tools(open) => round::deadline(cx, open, turn.stop.as_ref().map(|(_, at)| *at)),
+            Phase::Tools(open) => round::deadline(self, cx, open, turn.stop.as_ref().map(|(_, at)| *at)),
             Phase::BeforeModel
             | Phase::Model(_)
             | Phase::Failed(_)

@@ -12,7 +12,7 @@ use crate::id::{CallId, Epoch, MessageId, Millis};
 use crate::message::{Block, Message, Role};
 use crate::todo::TodoList;
 
-use super::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, State, Turn};
+use super::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, State, Strategy, Turn};
 
 /// How long an idempotency key is remembered.
 const KEY_RETENTION: Millis = 24 * 60 * 60 * 1_000;
@@ -27,12 +27,16 @@ impl State {
         if entry.events > 0 {
             self.cursor = entry.last_cursor();
         }
+        self.count_waiting(entry.at);
     }
 
     fn apply(&mut self, entry: &Entry) {
         let at = entry.at;
         match &entry.fact {
-            Fact::Opened { .. } => self.count_idle(at),
+            Fact::Opened { strategy, .. } => {
+                self.manual = strategy == Strategy::Manual.name();
+                self.count_idle(at);
+            }
             Fact::Created { template, metadata } => {
                 self.template = Some(template.clone());
                 self.metadata = metadata.clone();
@@ -67,7 +71,7 @@ impl State {
                         calls: calls.iter().map(open_call).collect(),
                     })
                 });
-                self.shift(*shift, at);
+                self.shift(*shift);
             }
             Fact::ModelFailed { failure, retry_at, .. } => {
                 let failed = self.model_call_mut().map(|c| c.after_failure());
@@ -92,9 +96,9 @@ impl State {
                 for asked in calls {
                     self.with_call(&asked.id, |c| c.call = asked.clone());
                 }
-                self.shift(Some(*shift), at);
+                self.shift(Some(*shift));
             }
-            Fact::Paused { shift } => self.shift(Some(*shift), at),
+            Fact::Paused { shift } => self.shift(Some(*shift)),
             Fact::PermissionDecided { call, decision, by, note } => self.with_call(call, |c| {
                 if let Some(approval) = &mut c.call.approval {
                     approval.decision = Some(*decision);
@@ -113,7 +117,7 @@ impl State {
                     c.call.started_at = Some(at);
                     enter(c, CallState::Executing, at, None);
                 });
-                self.shift(*shift, at);
+                self.shift(*shift);
             }
             Fact::ToolEmitted { .. } => {}
             Fact::ToolEnded { call, content, .. } => {
@@ -129,7 +133,7 @@ impl State {
             }
             Fact::StopRequested { stop } => self.with_turn(|turn| turn.stop = Some((stop.clone(), at))),
             Fact::TurnEnded { shift, .. } => {
-                self.shift(*shift, at);
+                self.shift(*shift);
                 self.turn = None;
                 self.last_done = entry.last_cursor();
             }
@@ -143,6 +147,19 @@ impl State {
             if turn.paused_since.is_none() {
                 turn.idle_ms += at.saturating_sub(since);
             }
+        });
+    }
+
+    /// Time in which only a person or the host is waited for does not count either.
+    fn count_waiting(&mut self, at: Millis) {
+        let waits = self.stage.0 == AgentState::Paused || self.unsettled().next().is_some();
+        self.with_turn(|turn| match (waits, turn.paused_since) {
+            (true, None) => turn.paused_since = Some(at),
+            (false, Some(since)) => {
+                turn.idle_ms += at.saturating_sub(since);
+                turn.paused_since = None;
+            }
+            (true, Some(_)) | (false, None) => {}
         });
     }
 
@@ -167,7 +184,7 @@ impl State {
             phase: Phase::BeforeModel,
         });
         self.take_queued(entry, messages);
-        self.shift(Some(shift), entry.at);
+        self.shift(Some(shift));
     }
 
     fn take_queued(&mut self, entry: &Entry, messages: &[MessageId]) {
@@ -211,7 +228,7 @@ impl State {
             step_started_at,
             partial,
         }));
-        self.shift(Some(shift), entry.at);
+        self.shift(Some(shift));
     }
 
     /// Puts what the model said into the history; an answer with nothing to send back leaves no message.
@@ -266,20 +283,13 @@ impl State {
             )
             | None => {}
         }
-        self.shift(shift, entry.at);
+        self.shift(shift);
     }
 
-    fn shift(&mut self, shift: Option<Shift>, at: Millis) {
-        let Some(Shift { to, .. }) = shift else { return };
-        self.stage = to;
-        self.with_turn(|turn| match (to.0, turn.paused_since) {
-            (AgentState::Paused, None) => turn.paused_since = Some(at),
-            (AgentState::Working | AgentState::Ready, Some(since)) => {
-                turn.idle_ms += at.saturating_sub(since);
-                turn.paused_since = None;
-            }
-            (AgentState::Paused, Some(_)) | (AgentState::Working | AgentState::Ready, None) => {}
-        });
+    fn shift(&mut self, shift: Option<Shift>) {
+        if let Some(Shift { to, .. }) = shift {
+            self.stage = to;
+        }
     }
 
     fn enter_phase(&mut self, phase: Phase) {

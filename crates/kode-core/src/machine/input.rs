@@ -35,11 +35,46 @@ pub struct FoundCall {
     pub problem: Option<CallProblem>,
 }
 
+/// What a writer does with calls that were running when the one before it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// A replayable one runs again, any other ends as unknown.
+    #[default]
+    Crash,
+    /// Each waits until the host settles it, and the rest of its round waits with it.
+    Manual,
+}
+
+impl Strategy {
+    /// Its name in facts and events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+/// What the host found out about a call whose writer ended while it ran.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settlement {
+    /// It came to its end, with this result.
+    Done(Value),
+    /// It failed.
+    Failed(ToolError),
+    /// Nobody knows: the model is told so.
+    Unknown,
+}
+
 /// What reaches an agent from outside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A writer took the agent up.
-    Open,
+    Open {
+        /// What it does with calls that were running.
+        strategy: Strategy,
+    },
     /// The agent is to exist.
     Create {
         /// With this template.
@@ -77,6 +112,15 @@ pub enum Input {
         by: String,
         /// What they said.
         note: Option<String>,
+    },
+    /// The host says what became of a call that waits for it.
+    Settle {
+        /// Which.
+        call: CallId,
+        /// What became of it.
+        outcome: Settlement,
+        /// Who says so.
+        by: String,
     },
     /// The todo list is to be this.
     SetTodos {
@@ -187,6 +231,11 @@ pub enum Rejected {
     /// The call was decided before.
     #[error("call {0} was decided before")]
     Decided(CallId),
+    /// The call does not wait to be settled.
+    #[error(
+        "call {0} does not wait to be settled: only one that ran when its writer ended does, after a manual resume"
+    )]
+    NotUnsettled(CallId),
     /// Nothing is under way that could be stopped.
     #[error("the agent is idle")]
     Idle,

@@ -24,13 +24,13 @@ mod view;
 mod wanted;
 
 pub use checkpoint::CHECKPOINT_VERSION;
-pub use input::{Delta, FoundCall, Input, Rejected};
+pub use input::{Delta, FoundCall, Input, Rejected, Settlement, Strategy};
 pub use policy::{Ruling, rule};
 pub use project::project;
 pub use render::{Prompt, render};
 pub use state::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, Shown, State, Turn};
 pub use step::Batch;
-pub use view::{PendingApproval, View};
+pub use view::{PendingApproval, PendingCall, View};
 pub use wanted::{Effect, EffectKey};
 
 use crate::id::{AgentId, Epoch, Millis};

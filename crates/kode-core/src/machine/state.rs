@@ -64,6 +64,8 @@ pub struct State {
     pub keys: BTreeMap<String, KeyRecord>,
     /// The cursor of the last `done`.
     pub last_done: Cursor,
+    /// Whether the last writer leaves it to the host what became of calls that ran before it.
+    pub manual: bool,
 }
 
 /// An accepted message that waits.
@@ -107,7 +109,7 @@ pub struct Turn {
     pub started_at: Millis,
     /// Milliseconds that do not count: paused, or without a writer.
     pub idle_ms: u64,
-    /// Since when only approvals are waited for.
+    /// Since when only a person or the host is waited for.
     pub paused_since: Option<Millis>,
     /// How many steps began in it.
     pub steps: u32,
@@ -298,6 +300,30 @@ impl State {
     #[must_use]
     pub fn open_call(&self, id: &CallId) -> Option<&OpenCall> {
         self.round()?.calls.iter().find(|c| &c.call.id == id && !c.ended())
+    }
+
+    /// The calls that ran under an older writer and wait for the host's word. A run that is being stopped waits
+    /// for nobody's.
+    pub fn unsettled(&self) -> impl Iterator<Item = &OpenCall> {
+        let waits = self.manual && self.turn.as_ref().is_some_and(|turn| turn.stop.is_none());
+        let calls = self.round().filter(|_| waits).map_or(&[][..], |round| &round.calls);
+        calls.iter().filter(|call| call.running() && call.epoch < self.epoch)
+    }
+
+    /// The tools of open calls that were there when the model asked for them and may still be started.
+    pub fn tools_to_run(&self) -> impl Iterator<Item = &str> {
+        let may_start = |call: &&OpenCall| {
+            let again = call.traits.is_some_and(|t| t.replayable);
+            !call.ended() && call.traits.is_some() && call.problem.is_none() && (!call.running() || again)
+        };
+        let calls = self.round().map_or(&[][..], |round| &round.calls);
+        calls.iter().filter(may_start).map(|call| call.call.name.as_str())
+    }
+
+    /// Whether a call waits for the host's word.
+    #[must_use]
+    pub fn is_unsettled(&self, id: &CallId) -> bool {
+        self.unsettled().any(|call| &call.call.id == id)
     }
 
     /// The attempt at the model that is under way.

@@ -15,8 +15,11 @@ use super::{OpenCall, State};
 use crate::pages::Pages;
 
 /// A call that waits for a person.
+pub type PendingApproval = PendingCall;
+
+/// An open call that waits for somebody's word.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PendingApproval {
+pub struct PendingCall {
     /// The record as told.
     pub call: Call,
     /// The whole input.
@@ -63,14 +66,15 @@ pub struct View {
     pub usage: Usage,
     /// The calls that wait for a person.
     pub approvals: Vec<PendingApproval>,
+    /// The calls that ran when their writer ended and wait for the host to say what became of them.
+    pub unsettled: Vec<PendingCall>,
 }
 
 impl View {
     /// The snapshot of a state.
     #[must_use]
     pub fn of(state: &State) -> Self {
-        let pending =
-            |open: &OpenCall| PendingApproval { call: open.call.clone(), input: open.input.clone() };
+        let pending = |open: &OpenCall| PendingCall { call: open.call.clone(), input: open.input.clone() };
         let round = state.round();
         let safe = state.transcript.len() - usize::from(round.is_some() && !state.transcript.is_empty());
         Self {
@@ -94,6 +98,7 @@ impl View {
             approvals: round
                 .map(|r| r.calls.iter().filter(|c| c.undecided()).map(pending).collect())
                 .unwrap_or_default(),
+            unsettled: state.unsettled().map(pending).collect(),
         }
     }
 

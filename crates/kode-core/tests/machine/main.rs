@@ -7,6 +7,7 @@ mod crash;
 mod hooks;
 mod interrupt;
 mod limits;
+mod manual;
 mod messages;
 mod model;
 mod ops;

@@ -4,7 +4,7 @@ use kode_core::call::Decision;
 use kode_core::fact::{CallProblem, IdempotencyKey, SendMode};
 use kode_core::hook::Verdict;
 use kode_core::id::{CallId, MessageId, Millis};
-use kode_core::machine::{Delta, EffectKey, FoundCall, Input};
+use kode_core::machine::{self, Delta, EffectKey, FoundCall, Input, Settlement};
 use kode_core::message::{Block, Usage};
 use kode_core::model::{ErrorClass, Finish, ModelError};
 use kode_core::template::{PermissionMode, Template};
@@ -41,8 +41,11 @@ pub(crate) enum Op {
     Time { ms: Millis, tick: bool },
     /// The time of the deadline comes.
     Deadline,
-    /// The writer ends; the next one may have another template.
-    Crash { down: Millis, setup: Option<Setup> },
+    /// The writer ends; the next one may have another template, and may leave it to the host what became of
+    /// running calls.
+    Crash { down: Millis, setup: Option<Setup>, strategy: machine::Strategy },
+    /// The host's word on a call that waits for it, or on any.
+    Settle { which: Index, outcome: Settlement, stray: bool },
 }
 
 /// What comes of an effect, for each kind of them.
@@ -80,13 +83,27 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (select(vec![0, 1, 999, 5_000, 60_000, 90_000_000]), any::<bool>())
             .prop_map(|(ms, tick)| Op::Time { ms, tick }),
         3 => Just(Op::Deadline),
-        2 => (select(vec![0, 10_000, 100_000_000]), option::weighted(0.3, setup()))
-            .prop_map(|(down, setup)| Op::Crash { down, setup }),
+        2 => (select(vec![0, 10_000, 100_000_000]), option::weighted(0.3, setup()), strategy())
+            .prop_map(|(down, setup, strategy)| Op::Crash { down, setup, strategy }),
+        2 => (any::<Index>(), settlement(), prop::bool::weighted(0.2))
+            .prop_map(|(which, outcome, stray)| Op::Settle { which, outcome, stray }),
     ]
 }
 
 fn mode() -> impl Strategy<Value = SendMode> {
     select(vec![SendMode::Queue, SendMode::Steer, SendMode::Interrupt, SendMode::Reject])
+}
+
+fn strategy() -> impl Strategy<Value = machine::Strategy> {
+    select(vec![machine::Strategy::Crash, machine::Strategy::Manual])
+}
+
+fn settlement() -> impl Strategy<Value = Settlement> {
+    prop_oneof![
+        value().prop_map(Settlement::Done),
+        Just(Settlement::Failed(ToolError::new("broken", "it broke"))),
+        Just(Settlement::Unknown),
+    ]
 }
 
 fn decision() -> impl Strategy<Value = Decision> {
@@ -226,7 +243,12 @@ impl Op {
             Self::Todos { ids, version } => Some(todos(ids, *version)),
             Self::Time { tick, .. } => tick.then_some(Input::Tick),
             Self::Deadline => Some(Input::Tick),
-            Self::Crash { .. } => Some(Input::Open),
+            Self::Crash { strategy, .. } => Some(Input::Open { strategy: *strategy }),
+            Self::Settle { which, outcome, stray } => {
+                let calls = calls(subject, |c| *stray || subject.state().is_unsettled(&c.call.id));
+                let call = (!calls.is_empty()).then(|| which.get(&calls).0.clone())?;
+                Some(Input::Settle { call, outcome: outcome.clone(), by: "someone".into() })
+            }
         }
     }
 
@@ -239,7 +261,7 @@ impl Op {
                 // The end of time is no time to go on from.
                 subject.pass(if until < 1_000_000_000 { until } else { 0 });
             }
-            Self::Crash { down, setup } => {
+            Self::Crash { down, setup, .. } => {
                 subject.crash(*down);
                 if let Some(setup) = setup {
                     subject.set_up(setup.clone());
@@ -251,6 +273,7 @@ impl Op {
             | Self::Decide { .. }
             | Self::Interrupt
             | Self::Gone { .. }
+            | Self::Settle { .. }
             | Self::Todos { .. } => {}
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kode_core::fact::{Entry, Fact};
 use kode_core::id::{MessageId, Millis};
-use kode_core::machine::Input;
+use kode_core::machine::{self, Input};
 use kode_testkit::rounds::cases;
 use kode_testkit::scenario::{Setup, Subject};
 use proptest::prelude::*;
@@ -17,6 +17,8 @@ use crate::world::{oblige, settle};
 
 /// More facts than one input can lead to.
 const STEP_MAX: usize = 120;
+/// A writer as after a crash.
+const OPEN: Input = Input::Open { strategy: machine::Strategy::Crash };
 /// How long an idempotency key is kept at least.
 const DAY: Millis = 24 * 60 * 60 * 1_000;
 
@@ -65,14 +67,14 @@ proptest! {
 /// An agent that exists, and everything that happens to it.
 fn live(setup: Setup, ops: &[Vec<Op>]) -> Subject {
     let mut subject = Subject::new(setup);
-    let _ = subject.inputs([Input::Open, create()]).expect("a new agent is created");
+    let _ = subject.inputs([OPEN, create()]).expect("a new agent is created");
     for (nth, group) in ops.iter().enumerate() {
         subject.at(format!("group {nth} of the life"));
         group.iter().for_each(|op| op.prepare(&mut subject));
         let input = |(at, op): (usize, &Op)| op.input(&subject, nth * 10 + at);
         let mut inputs: Vec<Input> = group.iter().enumerate().filter_map(input).collect();
         // A new writer opens before it hears of anything else.
-        inputs.sort_by_key(|input| *input != Input::Open);
+        inputs.sort_by_key(|input| !matches!(input, Input::Open { .. }));
         let before = subject.journal().len();
         // Refusals are part of life; that they change nothing is checked by the subject.
         let _ = subject.inputs(inputs);
@@ -95,7 +97,7 @@ fn go_on(mut subject: Subject, steps: usize) {
 fn open(subject: &mut Subject) {
     subject.at("the next writer");
     let exists = subject.state().template.is_some();
-    let inputs = [Input::Open].into_iter().chain((!exists).then(create));
+    let inputs = [OPEN].into_iter().chain((!exists).then(create));
     let _ = subject.inputs(inputs).expect("a writer opens what it found");
 }
 

@@ -2,7 +2,7 @@
 
 use kode_core::call::Decision;
 use kode_core::hook::Verdict;
-use kode_core::machine::{EffectKey, Input, OpenCall};
+use kode_core::machine::{EffectKey, Input, OpenCall, Settlement};
 use kode_core::message::{Block, Usage};
 use kode_core::model::Finish;
 use kode_testkit::scenario::Subject;
@@ -52,9 +52,13 @@ pub(crate) fn answer(key: EffectKey) -> Input {
     }
 }
 
-/// A decision, or the end of a process that was stopped.
+/// The host's word, a decision, or the end of a process that was stopped.
 fn unblock(subject: &Subject) -> Option<Input> {
     let round = subject.state().round()?;
+    if let Some(open) = subject.state().unsettled().next() {
+        let (call, by) = (open.call.id.clone(), "world".into());
+        return Some(Input::Settle { call, outcome: Settlement::Unknown, by });
+    }
     if let Some(stopped) = round.calls.iter().find(|c| c.running()) {
         let (call, attempt) = (stopped.call.id.clone(), stopped.attempt);
         return Some(Input::EffectGone(EffectKey::Tool { call, attempt }));

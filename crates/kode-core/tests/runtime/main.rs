@@ -5,5 +5,6 @@
 mod endings;
 mod failures;
 mod interrupts;
+mod resume;
 mod turns;
 mod world;

@@ -26,7 +26,7 @@
 //! |---|---|
 //! | `template CLAUSE; …` | puts a template in force, from its defaults. Clauses: `ask`, `allow`, `deny` TOOL…, `mode auto\|approval\|readonly`, `expire 30s`, `parallel 2`, `max_steps 3`, `max_tokens 100`, `turn 60s`, `tool_timeout 10s`, `expose_thinking`, `system "…"`, `hooks` |
 //! | `tools NAME [readonly] [replayable], …` | adds tools to `fs_read` (both), `fs_write` and `bash_run` |
-//! | `open` · `create` · `start` | a writer takes the agent up · the agent comes to exist · both |
+//! | `open [manual]` · `create` · `start` | a writer takes the agent up · the agent comes to exist · both |
 //! | `say "text" [queue\|steer\|interrupt\|reject] [key K] [as ID]` | a message; its id is `m1`, `m2`, … unless given |
 //! | `delta "text"` · `think "text"` | a piece of the answer under way |
 //! | `answer ["last piece"] [finish stop\|tool_calls\|length] [; calls TOOL{…} [invalid "why"], …]` | ends the attempt; its content is all pieces together |
@@ -38,7 +38,8 @@
 //! | `interrupt ["note"] [by NAME]` · `gone CALL\|model` | a stop is asked for · what was stopped is gone |
 //! | `todos [version N] [{…}, …]` | the todo list is replaced |
 //! | `advance 5s` · `wait 5s` | time passes and the machine is told · and is not told |
-//! | `crash [for 10s]` | the writer ends without a word; the next one reads the journal and opens |
+//! | `crash [for 10s] [manual]` | the writer ends without a word; the next one reads the journal and opens |
+//! | `settle CALL ok {…}\|error CODE …\|unknown [by NAME]` | the host says what became of a call that ran before a `crash manual` |
 //! | `prompt` | shows what the model would see |
 //! | `# …` | nothing |
 //!

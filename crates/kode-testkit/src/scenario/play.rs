@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kode_core::fact::{CallProblem, IdempotencyKey};
 use kode_core::id::{MessageId, TemplateId};
-use kode_core::machine::{Delta, EffectKey, FoundCall, Input, ModelCall};
+use kode_core::machine::{Delta, EffectKey, FoundCall, Input, ModelCall, Strategy};
 use kode_core::message::{Block, Usage};
 use kode_core::model::Finish;
 use kode_core::tool::ToolTraits;
@@ -75,9 +75,9 @@ impl Player {
                 self.tools.extend(tools);
                 Vec::new()
             }
-            Command::Open => vec![Input::Open],
+            Command::Open { strategy } => vec![Input::Open { strategy }],
             Command::Create => vec![self.create()],
-            Command::Start => vec![Input::Open, self.create()],
+            Command::Start => vec![Input::Open { strategy: Strategy::Crash }, self.create()],
             Command::Say { text, mode, key, id } => {
                 let content = vec![Block::text(text.as_str())];
                 let key = key.map(|key| IdempotencyKey { key, digest: format!("{text}/{mode:?}") });
@@ -108,10 +108,11 @@ impl Player {
                 self.subject.pass(time);
                 vec![Input::Tick]
             }
-            Command::Crash { down } => {
+            Command::Crash { down, strategy } => {
                 self.subject.crash(down);
-                vec![Input::Open]
+                vec![Input::Open { strategy }]
             }
+            Command::Settle { call, outcome, by } => vec![Input::Settle { call, outcome, by }],
             Command::Prompt => Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use kode_core::call::Decision;
 use kode_core::fact::SendMode;
 use kode_core::hook::Verdict;
 use kode_core::id::{CallId, Millis};
-use kode_core::machine::Delta;
+use kode_core::machine::{Delta, Settlement, Strategy};
 use kode_core::model::{ErrorClass, Finish, ModelError};
 use kode_core::todo::Todo;
 use kode_core::tool::{ToolError, ToolTraits};
@@ -57,7 +57,7 @@ pub(super) type Attempt = Option<(u32, u32)>;
 pub(super) enum Command {
     Template(Box<Setup>),
     Tools(BTreeMap<String, ToolTraits>),
-    Open,
+    Open { strategy: Strategy },
     Create,
     Start,
     Say { text: String, mode: SendMode, key: Option<String>, id: Option<String> },
@@ -73,7 +73,8 @@ pub(super) enum Command {
     Todos { version: Option<u64>, todos: Vec<Todo> },
     Wait(Millis),
     Advance(Millis),
-    Crash { down: Millis },
+    Crash { down: Millis, strategy: Strategy },
+    Settle { call: CallId, outcome: Settlement, by: String },
     Prompt,
 }
 
@@ -92,7 +93,7 @@ fn command(words: &mut Words<'_>) -> Result<Command, String> {
     let command = match words.word("a command")? {
         "template" => Command::Template(Box::new(Setup::parse(words)?)),
         "tools" => tools(words)?,
-        "open" => Command::Open,
+        "open" => Command::Open { strategy: strategy(words) },
         "create" => Command::Create,
         "start" => Command::Start,
         "say" => say(words)?,
@@ -111,7 +112,11 @@ fn command(words: &mut Words<'_>) -> Result<Command, String> {
         "todos" => todos(words)?,
         "wait" => Command::Wait(words.duration()?),
         "advance" => Command::Advance(words.duration()?),
-        "crash" => Command::Crash { down: if words.takes("for") { words.duration()? } else { 0 } },
+        "crash" => {
+            let down = if words.takes("for") { words.duration()? } else { 0 };
+            Command::Crash { down, strategy: strategy(words) }
+        }
+        "settle" => settle(words)?,
         "prompt" => Command::Prompt,
         other => return Err(format!("{other:?} is no command")),
     };
@@ -235,7 +240,11 @@ fn mends_itself(class: ErrorClass) -> bool {
 fn tool(words: &mut Words<'_>) -> Result<Command, String> {
     let call = call(words)?;
     let attempt = if words.takes("attempt") { Some(words.parsed("an attempt")?) } else { None };
-    let outcome = match words.word("ok, text or error")? {
+    Ok(Command::Tool { call, attempt, outcome: outcome(words)? })
+}
+
+fn outcome(words: &mut Words<'_>) -> Result<Result<Value, ToolError>, String> {
+    Ok(match words.word("ok, text or error")? {
         "ok" => Ok(words.json("the result")?),
         // A long text, which a script would not want to hold.
         "bytes" => Ok(Value::String("0123456789abcdef".repeat(words.parsed::<usize>("a size")? / 16))),
@@ -245,8 +254,21 @@ fn tool(words: &mut Words<'_>) -> Result<Command, String> {
             Err(ToolError { hint: words.maybe_text()?, ..ToolError::new(code, message) })
         }
         other => return Err(format!("{other:?} is neither ok, bytes nor error")),
+    })
+}
+
+/// `manual`, where it is not the usual one.
+fn strategy(words: &mut Words<'_>) -> Strategy {
+    if words.takes("manual") { Strategy::Manual } else { Strategy::Crash }
+}
+
+fn settle(words: &mut Words<'_>) -> Result<Command, String> {
+    let call = call(words)?;
+    let outcome = match words.takes("unknown") {
+        true => Settlement::Unknown,
+        false => outcome(words)?.map_or_else(Settlement::Failed, Settlement::Done),
     };
-    Ok(Command::Tool { call, attempt, outcome })
+    Ok(Command::Settle { call, outcome, by: by(words)? })
 }
 
 fn decide(words: &mut Words<'_>) -> Result<Command, String> {

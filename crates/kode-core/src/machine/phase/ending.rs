@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, CallState};
 use crate::fact::{CallProblem, Fact, Stop};
-use crate::machine::{Cx, OpenCall};
+use crate::machine::{Cx, OpenCall, Settlement};
 
 /// Most bytes of a result that the model reads; what is over is cut in the middle.
 const RESULT_MAX: usize = 64 * 1024;
@@ -61,6 +61,17 @@ pub(in crate::machine) fn unknown(cx: &Cx<'_>, open: &OpenCall) -> Fact {
         CallState::Sealed,
         problem("unknown_outcome", why, "check what was done before you call it again"),
     )
+}
+
+/// The host said what became of a call that ran when its writer ended.
+pub(in crate::machine) fn settled(cx: &Cx<'_>, open: &OpenCall, outcome: Settlement, by: &str) -> Fact {
+    let note = Some(format!("settled by {by}"));
+    let open = OpenCall { call: open.call.clone().entering(open.call.state, cx.now, note), ..open.clone() };
+    match outcome {
+        Settlement::Done(value) => completed(cx, &open, value),
+        Settlement::Failed(error) => failed(cx, &open, error.into()),
+        Settlement::Unknown => unknown(cx, &open),
+    }
 }
 
 /// The run was stopped.

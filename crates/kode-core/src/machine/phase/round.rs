@@ -35,14 +35,15 @@ pub(in crate::machine) fn advance(state: &State, cx: &Cx<'_>, round: &Round) -> 
         .or_else(|| turn.stop.as_ref().and_then(|(stop, at)| open().find_map(|c| stopping(cx, c, stop, *at))))
         .or_else(|| open().find_map(|call| expired(cx, call)))
         .or_else(|| open().find_map(|call| overruled(cx, call)))
-        .or_else(|| open().find_map(|call| overdue(cx, call)))
+        .or_else(|| open().find_map(|call| overdue(state, cx, call)))
         .or_else(|| if turn.stop.is_some() { None } else { admit(state, cx, round) })
         .or_else(|| round.calls.iter().all(OpenCall::ended).then(|| step_ended(state, cx, round)))
 }
 
-/// A call that ran under an older writer: once more if it may be, else its outcome is unknown.
+/// A call that ran under an older writer: once more if it may be, else its outcome is unknown, unless the host
+/// is to say what became of it.
 fn lost(state: &State, cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
-    let lost = call.running() && call.epoch < state.epoch;
+    let lost = call.running() && call.epoch < state.epoch && !state.is_unsettled(&call.call.id);
     let replay =
         call.traits.is_some_and(|t| t.replayable) && state.turn.as_ref().is_some_and(|t| t.stop.is_none());
     lost.then(|| if replay { started(state, call) } else { ending::unknown(cx, call) })
@@ -84,17 +85,24 @@ fn overruled(cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
     })
 }
 
-fn overdue(cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
-    let overdue = call.running() && timeout(cx, call).is_some_and(|at| at <= cx.now);
+fn overdue(state: &State, cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
+    let overdue = call.running() && timeout(state, cx, call).is_some_and(|at| at <= cx.now);
     overdue.then(|| ending::timed_out(cx, call))
 }
 
-fn timeout(cx: &Cx<'_>, call: &OpenCall) -> Option<Millis> {
+/// When a running call has had its time; never for one that the host is to settle.
+fn timeout(state: &State, cx: &Cx<'_>, call: &OpenCall) -> Option<Millis> {
+    if state.is_unsettled(&call.call.id) {
+        return None;
+    }
     call.call.started_at.map(|at| after(at, cx.template.limits.tool_timeout_secs))
 }
 
 /// Ends what may not run, starts what may, and asks for the rest together once nothing else is under way.
 fn admit(state: &State, cx: &Cx<'_>, round: &Round) -> Option<Fact> {
+    if state.unsettled().next().is_some() {
+        return None;
+    }
     let waiting = || round.calls.iter().filter(|c| !c.ended() && !c.running());
     let gates: Vec<(&OpenCall, Gate)> = waiting().map(|c| (c, gate(cx, c))).collect();
     let running = round.calls.iter().filter(|c| c.running()).count();
@@ -200,10 +208,17 @@ fn step_ended(state: &State, cx: &Cx<'_>, round: &Round) -> Fact {
 }
 
 /// When a round must be looked at again.
-pub(in crate::machine) fn deadline(cx: &Cx<'_>, round: &Round, stop: Option<Millis>) -> Option<Millis> {
+pub(in crate::machine) fn deadline(
+    state: &State,
+    cx: &Cx<'_>,
+    round: &Round,
+    stop: Option<Millis>,
+) -> Option<Millis> {
     let of_call = |call: &OpenCall| match (call.running(), stop) {
-        (true, Some(since)) => Some((since + STOP_GRACE).min(timeout(cx, call).unwrap_or(Millis::MAX))),
-        (true, None) => timeout(cx, call),
+        (true, Some(since)) => {
+            Some((since + STOP_GRACE).min(timeout(state, cx, call).unwrap_or(Millis::MAX)))
+        }
+        (true, None) => timeout(state, cx, call),
         (false, _) if call.undecided() => call.call.approval.as_ref().and_then(|a| a.expires_at),
         (false, _) => None,
     };

@@ -21,6 +21,8 @@ pub(super) struct Effects {
     over: BTreeSet<EffectKey>,
     /// What the last `Opened` said would end as unknown, and has not ended.
     sealed: BTreeSet<CallId>,
+    /// Whether the last writer left it to the host what became of running calls.
+    manual: bool,
     epoch: Epoch,
     template_changed: bool,
 }
@@ -39,9 +41,12 @@ impl Effects {
                 *self.starts.entry(call.clone()).or_default() += 1;
                 self.started.insert(EffectKey::Tool { call: call.clone(), attempt: *attempt }, entry.epoch);
             }
-            Fact::Opened { sealed, .. } => self.sealed = sealed.iter().cloned().collect(),
+            Fact::Opened { sealed, strategy, .. } => {
+                self.sealed = sealed.iter().cloned().collect();
+                self.manual = strategy == "manual";
+            }
             Fact::ToolEnded { call, problem: Some(problem), .. } if problem.code == "unknown_outcome" => {
-                let told = self.sealed.remove(&call.id) || self.template_changed;
+                let told = self.sealed.remove(&call.id) || self.template_changed || self.manual;
                 hold!(told, "{} ended as unknown, and `sealed` left it out", call.id);
             }
             _ => {}
@@ -118,7 +123,7 @@ fn deadline(cx: &Cx<'_>, state: &State) -> Checked {
     Ok(())
 }
 
-/// A turn under way has an effect in flight, a person to wait for, a time to wait for, or processes that
+/// A turn under way has an effect in flight, a person or the host to wait for, a time to wait for, or processes that
 /// are about to be gone.
 fn not_stuck(cx: &Cx<'_>, state: &State) -> Checked {
     let Some(turn) = &state.turn else { return Ok(()) };
@@ -126,7 +131,8 @@ fn not_stuck(cx: &Cx<'_>, state: &State) -> Checked {
     let waits = !state.wanted(cx).is_empty()
         || matches!(turn.phase, kode_core::machine::Phase::Backoff { .. })
         || (turn.stop.is_some() && calls().any(OpenCall::running))
-        || (turn.stop.is_none() && calls().any(OpenCall::undecided));
+        || (turn.stop.is_none() && calls().any(OpenCall::undecided))
+        || state.unsettled().next().is_some();
     hold!(waits, "a turn is under way and waits for nothing: {:?}", turn.phase);
     Ok(())
 }

@@ -40,8 +40,9 @@ impl Moves {
         let paused = state.stage.0 == AgentState::Paused;
         hold!(!paused || waits, "PAUSED, and no approval is waited for");
         hold!(paused == (state.stage.1 == Breakpoint::AwaitingApproval), "PAUSED is AWAITING_APPROVAL");
-        let counted = state.turn.as_ref().is_none_or(|t| t.paused_since.is_some() == paused);
-        hold!(counted, "the turn's clock stands still exactly while PAUSED");
+        let still = paused || state.unsettled().next().is_some();
+        let counted = state.turn.as_ref().is_none_or(|t| t.paused_since.is_some() == still);
+        hold!(counted, "the turn's clock stands still exactly while PAUSED or waiting for the host");
         Ok(())
     }
 }
