@@ -11,6 +11,8 @@ mod ids;
 mod info;
 mod messages;
 mod refusals;
+mod repeats;
+
 mod socket;
 mod stream;
 mod todos;

@@ -72,6 +72,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<SimClock>,
     pub(crate) faults: Faults,
     pub(crate) gate: Gate,
+    store: MemoryStore,
+    ids: Arc<FewIds>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) config: ServerConfig,
 }
@@ -94,12 +96,29 @@ impl World {
     }
 
     fn build(model: Arc<ScriptedModel>, gate: Gate, max_agents: usize) -> Self {
-        let (clock, faults) = (Arc::new(SimClock::default()), Faults::none());
-        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(MemoryStore::new(), faults.clone()));
+        let (clock, ids) = (Arc::new(SimClock::default()), Arc::new(FewIds(CountingIds::default())));
+        Self::over(MemoryStore::new(), (clock, ids), model, gate, max_agents)
+    }
+
+    /// Another process over the same store, the one before being dead.
+    pub(crate) fn start_again(&mut self) {
+        let (ports, max_agents) = ((self.clock.clone(), self.ids.clone()), self.pool.stats().max);
+        *self = Self::over(self.store.clone(), ports, self.model.clone(), self.gate.clone(), max_agents);
+    }
+
+    fn over(
+        store: MemoryStore,
+        (clock, ids): (Arc<SimClock>, Arc<FewIds>),
+        model: Arc<ScriptedModel>,
+        gate: Gate,
+        max_agents: usize,
+    ) -> Self {
+        let faults = Faults::none();
+        let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(store.clone(), faults.clone()));
         let asks = Permission { require_approval: vec!["slow".into()], ..Permission::default() };
         let plain = Template::new("plain", "You are a test.").with_tools(["slow", "broken"]);
         let careful = Template { id: TemplateId::new("careful"), permission: asks, ..plain.clone() };
-        let builder = Runtime::builder(store, model.clone(), Arc::new(MemorySandbox::new()));
+        let builder = Runtime::builder(faulty, model.clone(), Arc::new(MemorySandbox::new()));
         let builder = ["slow", "broken"].into_iter().fold(builder, |builder: RuntimeBuilder, name| {
             builder.tool(Arc::new(Slow { gate: gate.clone(), name }))
         });
@@ -108,13 +127,13 @@ impl World {
             .template(careful)
             .default_model("scripted-1")
             .clock(clock.clone())
-            .ids(Arc::new(FewIds(CountingIds::default())))
+            .ids(ids.clone())
             .holder("test", 10_000_000)
             .build()
             .unwrap();
         let pool = Pool::new(runtime, PoolOptions { max_agents });
         let config = ServerConfig { demo: true, ..ServerConfig::default() };
-        Self { pool, model, clock, faults, gate, shutdown: CancellationToken::new(), config }
+        Self { pool, model, clock, faults, gate, store, ids, shutdown: CancellationToken::new(), config }
     }
 
     pub(crate) fn router(&self) -> Router {
