@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,7 +14,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A `kode serve --demo` on a port of its own.
 pub(crate) struct Server {
-    child: Child,
+    child: Mutex<Child>,
     pub(crate) base: String,
     http: reqwest::Client,
 }
@@ -72,17 +73,19 @@ impl Server {
         };
         // The pipe is read on, so that the server never waits for a reader.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log(&line)));
-        Self { child, base, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { child: Mutex::new(child), base, http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
     /// `kill -9`, and gone when it returns.
-    pub(crate) fn kill(mut self) {
-        self.end();
+    pub(crate) fn kill(self) {
+        self.strike();
     }
 
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    /// The same while others still talk to it.
+    pub(crate) fn strike(&self) {
+        let mut child = self.child.lock().expect("nothing panics while it holds this lock");
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
@@ -100,9 +103,28 @@ impl Server {
 
     /// Posts, or gives up when the server dies in between.
     pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
-        let response = self.http.post(format!("{}{path}", self.base)).json(body).send().await.ok()?;
-        let status = response.status().as_u16();
-        Some((status, response.json().await.ok()?))
+        tried(self.http.post(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// The same under an idempotency key.
+    pub(crate) async fn try_post_with_key(
+        &self,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> Option<(u16, Value)> {
+        let post = self.http.post(format!("{}{path}", self.base)).header("idempotency-key", key);
+        tried(post.json(body)).await
+    }
+
+    /// Gets, or gives up when the server dies in between.
+    pub(crate) async fn try_get(&self, path: &str) -> Option<(u16, Value)> {
+        tried(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    /// Opens a stream, unless the server is dead.
+    pub(crate) async fn try_stream(&self, path: &str) -> Option<reqwest::Response> {
+        self.http.get(format!("{}{path}", self.base)).send().await.ok()
     }
 
     /// Opens a stream.
@@ -143,8 +165,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.end();
+        self.strike();
     }
+}
+
+async fn tried(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
+    let response = request.send().await.ok()?;
+    let status = response.status().as_u16();
+    let body = response.bytes().await.ok()?;
+    Some((status, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).ok()? }))
 }
 
 async fn answer(response: reqwest::Response) -> (u16, Value) {
