@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::call::{Call, Decision};
-use crate::id::{CallId, Cursor, MessageId, Millis, Seq, TemplateId};
+use crate::id::{AgentId, CallId, Cursor, MessageId, Millis, Seq, TemplateId};
 use crate::message::Usage;
 use crate::todo::Todo;
 
@@ -243,6 +243,8 @@ pub enum Event {
     ToolExecuted { call: Box<Call> },
     /// The agent exists.
     AgentCreated { template_id: TemplateId },
+    /// The agent exists as a fork: it takes over what `from` was at the entry `at`.
+    AgentForked { from: AgentId, at: Seq },
     /// A new writer took the agent up.
     AgentResumed { strategy: String, sealed: Vec<CallId> },
     /// The todo list changed.
@@ -275,6 +277,7 @@ impl Event {
             | Self::TokenUsage { .. }
             | Self::ToolExecuted { .. }
             | Self::AgentCreated { .. }
+            | Self::AgentForked { .. }
             | Self::AgentResumed { .. }
             | Self::TodoChanged { .. }
             | Self::ToolCustomEvent { .. } => Channel::Monitor,

@@ -12,10 +12,11 @@ pub use self::parts::{CallProblem, ChunkPart, IdempotencyKey, ModelFailure, NewC
 use crate::call::{Call, Decision};
 use crate::event::{DoneReason, Problem};
 use crate::hook::Verdict;
-use crate::id::{CallId, Cursor, Epoch, MessageId, Millis, Seq, TemplateId};
-use crate::message::{Block, Usage};
+use crate::id::{AgentId, CallId, Cursor, Epoch, MessageId, Millis, Seq, SnapshotId, TemplateId};
+use crate::lineage::{Ancestor, Files};
+use crate::message::{Block, Message, Usage};
 use crate::model::Finish;
-use crate::todo::Todo;
+use crate::todo::{Todo, TodoList};
 
 /// One entry of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +65,51 @@ pub enum Fact {
         /// The creator's own data.
         #[serde(default)]
         metadata: Map<String, Value>,
+    },
+    /// The agent exists, and begins where another one stood: [`Fact::Inherited`] follows.
+    Forked {
+        /// The agent that it was forked from.
+        from: AgentId,
+        /// The entry of that agent up to which it takes over.
+        at: Seq,
+        /// Those that `from` was forked from in turn, oldest first; a very long line lacks its oldest.
+        #[serde(default)]
+        ancestors: Vec<Ancestor>,
+        /// Its template.
+        template: TemplateId,
+        /// The creator's own data.
+        #[serde(default)]
+        metadata: Map<String, Value>,
+        /// In which work directory it works.
+        #[serde(default)]
+        files: Files,
+    },
+    /// What was said and done elsewhere becomes the beginning of this agent's history: a fork's, or one that
+    /// was imported. A long one comes in several facts of one append.
+    Inherited {
+        /// Messages, oldest first; every call in them has its one result. Their `seq` means nothing here: this
+        /// entry puts them into the history.
+        #[serde(default)]
+        messages: Vec<Message>,
+        /// Records of ended calls, oldest first.
+        #[serde(default)]
+        calls: Vec<Call>,
+        /// The todo list, where there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        todos: Option<TodoList>,
+        /// Steps that were taken: the next one has the number after them, so that no call's name repeats.
+        #[serde(default)]
+        steps: u32,
+        /// Turns that were taken, likewise.
+        #[serde(default)]
+        turns: u32,
+    },
+    /// A place got a name.
+    Snapshotted {
+        /// The name.
+        id: SnapshotId,
+        /// The place: an entry at which no call was open.
+        at: Seq,
     },
     /// A message was accepted.
     MessageQueued {

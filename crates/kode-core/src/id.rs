@@ -150,6 +150,10 @@ text_id! {
     /// The name of a template.
     TemplateId
 }
+text_id! {
+    /// The name of a place in an agent's journal.
+    SnapshotId
+}
 
 impl CallId {
     /// The `index`-th call that the model asked for in `step`. Steps never repeat within an agent, so the

@@ -12,6 +12,7 @@ pub mod hook;
 mod host;
 pub mod hub;
 pub mod id;
+pub mod lineage;
 mod live;
 pub mod machine;
 pub mod message;

@@ -23,7 +23,7 @@ use super::{
 /// Messages that may wait for one agent.
 const QUEUE_MAX: usize = 256;
 
-type Accepted = Result<Vec<Fact>, Rejected>;
+pub(super) type Accepted = Result<Vec<Fact>, Rejected>;
 
 impl State {
     /// Turns an input into facts.
@@ -34,6 +34,9 @@ impl State {
         match input {
             Input::Open { strategy } => Ok(vec![self.opened(cx, strategy)]),
             Input::Create { template, metadata } => self.create(template, metadata),
+            Input::Fork(origin) => self.fork(*origin),
+            Input::Inherit(heritage) => self.take_over(*heritage),
+            Input::Snapshot { id } => self.snapshot(id),
             Input::Message { id, content, mode, metadata, key } => {
                 self.message(id, content, mode, metadata, key)
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::call::{Audit, CallState};
 use crate::event::AgentState;
 use crate::fact::{Entry, Fact, IdempotencyKey, NewCall, Shift};
-use crate::id::{CallId, Epoch, MessageId, Millis};
+use crate::id::{CallId, Epoch, MessageId, Millis, Seq};
 use crate::message::{Block, Message, Role};
 use crate::todo::TodoList;
 
@@ -42,6 +42,9 @@ impl State {
                 self.metadata = metadata.clone();
                 self.created_at = at;
             }
+            Fact::Forked { .. } => self.descend(entry),
+            Fact::Inherited { .. } => self.inherit(entry),
+            Fact::Snapshotted { .. } => self.name(entry),
             Fact::MessageQueued { id, content, mode, metadata, key } => {
                 self.remember(key.as_ref(), id, at);
                 let (id, content, metadata) = (id.clone(), content.clone(), metadata.clone());
@@ -67,6 +70,7 @@ impl State {
                 } else {
                     Phase::Tools(Round {
                         step: *step,
+                        before: Seq(entry.seq.0.saturating_sub(1)),
                         step_started_at,
                         calls: calls.iter().map(open_call).collect(),
                     })
@@ -242,20 +246,9 @@ impl State {
         if content.iter().all(says_nothing) {
             return;
         }
-        self.push_message(entry, format!("answer_{step}"), Role::Assistant, content, interrupted);
-    }
-
-    fn push_message(
-        &mut self,
-        entry: &Entry,
-        id: String,
-        role: Role,
-        content: Vec<Block>,
-        interrupted: bool,
-    ) {
         self.transcript.push(Arc::new(Message {
-            id: MessageId::new(id),
-            role,
+            id: MessageId::new(format!("answer_{step}")),
+            role: Role::Assistant,
             content,
             created_at: entry.at,
             seq: entry.seq,
@@ -269,8 +262,7 @@ impl State {
         let phase = self.turn.as_ref().map(|turn| turn.phase.clone());
         match phase {
             Some(Phase::Tools(round)) => {
-                let results = round.calls.iter().map(result_block).collect();
-                self.push_message(entry, format!("results_{}", round.step), Role::User, results, false);
+                self.transcript.push(Arc::new(results_message(&round, entry.seq, entry.at)));
                 self.enter_phase(Phase::BeforeModel);
             }
             Some(Phase::Answered { finish, .. }) => self.enter_phase(Phase::Closing(finish)),
@@ -353,6 +345,19 @@ fn open_call(new: &NewCall) -> OpenCall {
         attempt: 0,
         epoch: Epoch::ZERO,
         content: None,
+    }
+}
+
+/// What the model reads of a round, in the calls' order.
+pub(super) fn results_message(round: &Round, seq: Seq, at: Millis) -> Message {
+    Message {
+        id: MessageId::new(format!("results_{}", round.step)),
+        role: Role::User,
+        content: round.calls.iter().map(result_block).collect(),
+        created_at: at,
+        seq,
+        interrupted: false,
+        metadata: serde_json::Map::new(),
     }
 }
 

@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 use crate::call::Decision;
 use crate::fact::{CallProblem, IdempotencyKey, SendMode};
 use crate::hook::Verdict;
-use crate::id::{CallId, Cursor, MessageId, TemplateId};
+use crate::id::{CallId, Cursor, MessageId, SnapshotId, TemplateId};
 use crate::message::{Block, Usage};
 use crate::model::{Finish, ModelError};
 use crate::todo::Todo;
 use crate::tool::{TodoRefused, ToolError, ToolTraits};
 
-use super::EffectKey;
+use super::{EffectKey, Heritage, Origin};
 
 /// A piece of an answer as it came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,15 @@ pub enum Input {
         template: TemplateId,
         /// With this data of the creator's.
         metadata: Map<String, Value>,
+    },
+    /// The agent is to exist as a fork of another; what it takes over follows.
+    Fork(Box<Origin>),
+    /// A new agent takes over what was said and done elsewhere.
+    Inherit(Box<Heritage>),
+    /// The newest place at which no call is open is to have a name.
+    Snapshot {
+        /// The name.
+        id: SnapshotId,
     },
     /// A message of the user's.
     Message {
@@ -202,6 +211,21 @@ pub enum Rejected {
     /// The agent exists with another template.
     #[error("the agent exists with the template {0}")]
     Exists(TemplateId),
+    /// What was said elsewhere can only be the beginning of a history.
+    #[error("the agent has a history of its own already; only a new one can take another over")]
+    HasHistory,
+    /// A history that no model would take.
+    #[error("the history cannot be taken over: {0}")]
+    BadHistory(String),
+    /// The text names no snapshot.
+    #[error("this label names no snapshot: {0}")]
+    BadLabel(&'static str),
+    /// There is a snapshot of that name.
+    #[error("the agent has a snapshot {0:?} already; choose another label")]
+    SnapshotExists(SnapshotId),
+    /// More snapshots than one agent may have.
+    #[error("the agent has {0} snapshots, which is as many as there may be")]
+    TooManySnapshots(usize),
     /// A run is under way, and the message asked to be refused then.
     #[error("the agent is busy with a run; send with another mode, or wait for its done")]
     Busy,

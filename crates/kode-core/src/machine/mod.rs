@@ -13,6 +13,7 @@ mod accept;
 mod advance;
 mod checkpoint;
 mod evolve;
+mod heritage;
 mod input;
 mod phase;
 mod policy;
@@ -24,6 +25,7 @@ mod view;
 mod wanted;
 
 pub use checkpoint::CHECKPOINT_VERSION;
+pub use heritage::{Heritage, Origin};
 pub use input::{Delta, FoundCall, Input, Rejected, Settlement, Strategy};
 pub use policy::{Ruling, rule};
 pub use project::project;

@@ -25,7 +25,10 @@ pub(super) fn events(fact: &Fact) -> Vec<Event> {
             resumed.then_some(told).into_iter().collect()
         }
         Fact::Created { template, .. } => vec![Event::AgentCreated { template_id: template.clone() }],
-        Fact::MessageQueued { .. }
+        Fact::Forked { from, at, .. } => vec![Event::AgentForked { from: from.clone(), at: *at }],
+        Fact::Inherited { .. }
+        | Fact::Snapshotted { .. }
+        | Fact::MessageQueued { .. }
         | Fact::Steered { .. }
         | Fact::HookAnswered { .. }
         | Fact::StopRequested { .. } => Vec::new(),

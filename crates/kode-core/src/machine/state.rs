@@ -14,6 +14,7 @@ use crate::event::{AgentState, Breakpoint};
 use crate::fact::{CallProblem, ChunkPart, ModelFailure, SendMode, Stop};
 use crate::hook::Verdict;
 use crate::id::{CallId, Cursor, Epoch, MessageId, Millis, Seq, TemplateId};
+use crate::lineage::{Ancestor, Files, Snapshot};
 use crate::message::{Block, Message, Usage};
 use crate::model::Finish;
 use crate::todo::TodoList;
@@ -66,6 +67,12 @@ pub struct State {
     pub last_done: Cursor,
     /// Whether the last writer leaves it to the host what became of calls that ran before it.
     pub manual: bool,
+    /// The agents that it goes back to, oldest first, the one that it was forked from last.
+    pub lineage: Arc<Vec<Ancestor>>,
+    /// In which work directory it works.
+    pub files: Files,
+    /// The named places of its journal, oldest first.
+    pub snapshots: Arc<Vec<Snapshot>>,
 }
 
 /// An accepted message that waits.
@@ -234,6 +241,9 @@ impl Partial {
 pub struct Round {
     /// Which step.
     pub step: u32,
+    /// The entry before the answer that asked for them: no call was open there.
+    #[serde(default)]
+    pub before: Seq,
     /// When the step began.
     pub step_started_at: Millis,
     /// In the model's order.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::call::Call;
 use crate::event::{AgentState, Breakpoint};
 use crate::id::{CallId, Cursor, Millis, Seq, TemplateId};
+use crate::lineage::{Ancestor, Files, Snapshot};
 use crate::message::{Message, Usage};
 use crate::todo::TodoList;
 
@@ -68,6 +69,12 @@ pub struct View {
     pub approvals: Vec<PendingApproval>,
     /// The calls that ran when their writer ended and wait for the host to say what became of them.
     pub unsettled: Vec<PendingCall>,
+    /// The agents that it goes back to, oldest first, the one that it was forked from last.
+    pub lineage: Arc<Vec<Ancestor>>,
+    /// In which work directory it works.
+    pub files: Files,
+    /// The named places of its journal, oldest first.
+    pub snapshots: Arc<Vec<Snapshot>>,
 }
 
 impl View {
@@ -99,6 +106,9 @@ impl View {
                 .map(|r| r.calls.iter().filter(|c| c.undecided()).map(pending).collect())
                 .unwrap_or_default(),
             unsettled: state.unsettled().map(pending).collect(),
+            lineage: state.lineage.clone(),
+            files: state.files.clone(),
+            snapshots: state.snapshots.clone(),
         }
     }
 

@@ -4,6 +4,7 @@
 mod approvals;
 mod check;
 mod crash;
+mod fork;
 mod hooks;
 mod interrupt;
 mod limits;

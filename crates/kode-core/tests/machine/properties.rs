@@ -18,7 +18,7 @@ use crate::world::{oblige, settle};
 /// More facts than one input can lead to.
 const STEP_MAX: usize = 120;
 /// A writer as after a crash.
-const OPEN: Input = Input::Open { strategy: machine::Strategy::Crash };
+pub(crate) const OPEN: Input = Input::Open { strategy: machine::Strategy::Crash };
 /// How long an idempotency key is kept at least.
 const DAY: Millis = 24 * 60 * 60 * 1_000;
 
@@ -65,7 +65,7 @@ proptest! {
 }
 
 /// An agent that exists, and everything that happens to it.
-fn live(setup: Setup, ops: &[Vec<Op>]) -> Subject {
+pub(crate) fn live(setup: Setup, ops: &[Vec<Op>]) -> Subject {
     let mut subject = Subject::new(setup);
     let _ = subject.inputs([OPEN, create()]).expect("a new agent is created");
     for (nth, group) in ops.iter().enumerate() {

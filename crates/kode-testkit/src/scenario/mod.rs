@@ -41,6 +41,9 @@
 //! | `crash [for 10s] [manual]` | the writer ends without a word; the next one reads the journal and opens |
 //! | `settle CALL ok {…}\|error CODE …\|unknown [by NAME]` | the host says what became of a call that ran before a `crash manual` |
 //! | `prompt` | shows what the model would see |
+//! | `snapshot "LABEL"` | the last place that can be forked at gets a name |
+//! | `fork [at SEQ\|"LABEL"] [as NAME]` | another agent begins with what this one was there; the lines that follow are its (`fork1`, `fork2`, … unless given) |
+//! | `agent NAME` | the lines that follow are that agent's; the first one is `scenario` |
 //! | `# …` | nothing |
 //!
 //! A call is named `call_STEP_INDEX`, such as `call_1_0`. `delta`, `think`, `answer` and `fail` belong to the
@@ -71,6 +74,7 @@ use std::collections::BTreeMap;
 use kode_core::event::Envelope;
 use kode_core::fact::Entry;
 use kode_core::id::Millis;
+use kode_core::lineage::NotForkable;
 use kode_core::machine::{Effect, EffectKey, Prompt, Rejected};
 
 pub use script::ScriptError;
@@ -119,7 +123,7 @@ impl Scenario {
 pub struct Played {
     /// What came of each line.
     pub beats: Vec<Beat>,
-    /// The machine as the last line left it.
+    /// The machine of the last line, as that left it.
     pub subject: Subject,
 }
 
@@ -141,6 +145,8 @@ pub struct Beat {
     pub envelopes: Vec<Envelope>,
     /// Why the machine refused, if it did.
     pub refused: Option<Rejected>,
+    /// Why the agent cannot be forked there, if it cannot.
+    pub not_forkable: Option<NotForkable>,
     /// The effects that should be in flight after it.
     pub wanted: BTreeMap<EffectKey, Effect>,
     /// When the machine must be looked at again.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kode_core::fact::{CallProblem, IdempotencyKey};
-use kode_core::id::{MessageId, TemplateId};
+use kode_core::id::{MessageId, SnapshotId, TemplateId};
+use kode_core::lineage::NotForkable;
 use kode_core::machine::{Delta, EffectKey, FoundCall, Input, ModelCall, Strategy};
 use kode_core::message::{Block, Usage};
 use kode_core::model::Finish;
@@ -26,11 +27,15 @@ pub(super) fn play(lines: &[Line]) -> Played {
 }
 
 struct Player {
+    /// The agent whose lines are played.
     subject: Subject,
+    /// The others, by their names.
+    others: BTreeMap<String, Subject>,
+    forks: u32,
     tools: BTreeMap<String, ToolTraits>,
     messages: u32,
-    /// The pieces of each attempt, hidden ones too: what a live model call keeps.
-    pieces: BTreeMap<(u32, u32), Vec<Block>>,
+    /// The pieces of each agent's attempts, hidden ones too: what a live model call keeps.
+    pieces: BTreeMap<(String, u32, u32), Vec<Block>>,
 }
 
 impl Player {
@@ -40,6 +45,8 @@ impl Player {
         let tools = [("fs_read", reads), ("fs_write", changes), ("bash_run", changes)];
         Self {
             subject: Subject::new(Setup::default()),
+            others: BTreeMap::new(),
+            forks: 0,
             tools: tools.map(|(name, traits)| (name.to_owned(), traits)).into(),
             messages: 0,
             pieces: BTreeMap::new(),
@@ -48,8 +55,10 @@ impl Player {
 
     fn beat(&mut self, line: &Line) -> Beat {
         self.subject.at(&line.text);
+        let not_forkable = self.turn_to(&line.command).err();
         let inputs = self.inputs(&line.command);
-        let before = self.subject.journal().len();
+        let forked = matches!(line.command, Command::Fork { .. }) && not_forkable.is_none();
+        let before = if forked { 0 } else { self.subject.journal().len() };
         let refused = if inputs.is_empty() { None } else { self.subject.inputs(inputs).err() };
         let entries = self.subject.journal()[before..].to_vec();
         Beat {
@@ -57,11 +66,31 @@ impl Player {
             envelopes: entries.iter().flat_map(kode_core::machine::project).collect(),
             entries,
             refused,
+            not_forkable,
             wanted: self.subject.wanted(),
             wakes: self.subject.deadline(),
             now: self.subject.now(),
             prompt: matches!(line.command, Command::Prompt).then(|| self.subject.prompt()),
         }
+    }
+
+    /// Goes over to the agent that the line speaks of.
+    fn turn_to(&mut self, command: &Command) -> Result<(), NotForkable> {
+        let next = match command {
+            Command::Fork { at, name } => {
+                self.forks += 1;
+                let name = name.clone().unwrap_or_else(|| format!("fork{}", self.forks));
+                self.subject.fork(&name, at)?
+            }
+            Command::Agent { name } => {
+                let other = self.others.remove(name);
+                other.unwrap_or_else(|| panic!("there is no other agent {name:?} in the scenario"))
+            }
+            _ => return Ok(()),
+        };
+        let last = std::mem::replace(&mut self.subject, next);
+        self.others.insert(last.name().to_owned(), last);
+        Ok(())
     }
 
     /// The inputs of a line; they make one batch.
@@ -113,7 +142,8 @@ impl Player {
                 vec![Input::Open { strategy }]
             }
             Command::Settle { call, outcome, by } => vec![Input::Settle { call, outcome, by }],
-            Command::Prompt => Vec::new(),
+            Command::Snapshot { label } => vec![Input::Snapshot { id: SnapshotId::new(label) }],
+            Command::Prompt | Command::Fork { .. } | Command::Agent { .. } => Vec::new(),
         }
     }
 
@@ -133,6 +163,10 @@ impl Player {
         named.or(live).unwrap_or((self.subject.state().steps.max(1), 1))
     }
 
+    fn key(&self, step: u32, attempt: u32) -> (String, u32, u32) {
+        (self.subject.name().to_owned(), step, attempt)
+    }
+
     /// How often a call was started, so that its end names its last start.
     fn starts(&self, call: &kode_core::id::CallId) -> u32 {
         self.subject.state().open_call(call).map_or(1, |open| open.attempt.max(1))
@@ -150,7 +184,7 @@ impl Player {
 
     fn delta(&mut self, attempt: Attempt, delta: Delta) -> Input {
         let (step, attempt) = self.attempt(attempt);
-        let pieces = self.pieces.entry((step, attempt)).or_default();
+        let pieces = self.pieces.entry(self.key(step, attempt)).or_default();
         match (&delta, pieces.last_mut()) {
             (Delta::Text(piece), Some(Block::Text { text })) => text.push_str(piece),
             (Delta::Thinking(piece), Some(Block::Thinking { text })) => text.push_str(piece),
@@ -173,7 +207,7 @@ impl Player {
         let finished = Input::ModelFinished {
             step,
             attempt,
-            content: self.pieces.get(&(step, attempt)).cloned().unwrap_or_default(),
+            content: self.pieces.get(&self.key(step, attempt)).cloned().unwrap_or_default(),
             calls: calls.into_iter().map(|asked| self.find(asked)).collect(),
             finish: finish.unwrap_or(natural),
             usage: USAGE,

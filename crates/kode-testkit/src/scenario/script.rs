@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use kode_core::call::Decision;
 use kode_core::fact::SendMode;
 use kode_core::hook::Verdict;
-use kode_core::id::{CallId, Millis};
+use kode_core::id::{CallId, Millis, Seq, SnapshotId};
+use kode_core::lineage::ForkPoint;
 use kode_core::machine::{Delta, Settlement, Strategy};
 use kode_core::model::{ErrorClass, Finish, ModelError};
 use kode_core::todo::Todo;
@@ -76,6 +77,9 @@ pub(super) enum Command {
     Crash { down: Millis, strategy: Strategy },
     Settle { call: CallId, outcome: Settlement, by: String },
     Prompt,
+    Snapshot { label: String },
+    Fork { at: ForkPoint, name: Option<String> },
+    Agent { name: String },
 }
 
 /// Reads all lines; empty ones and comments (`#`) are left out.
@@ -118,6 +122,9 @@ fn command(words: &mut Words<'_>) -> Result<Command, String> {
         }
         "settle" => settle(words)?,
         "prompt" => Command::Prompt,
+        "snapshot" => Command::Snapshot { label: words.json("a label")? },
+        "fork" => fork(words)?,
+        "agent" => Command::Agent { name: words.word("an agent")?.to_owned() },
         other => return Err(format!("{other:?} is no command")),
     };
     words.end()?;
@@ -289,6 +296,19 @@ fn verdict(words: &mut Words<'_>) -> Result<Verdict, String> {
 fn emit(words: &mut Words<'_>) -> Result<Command, String> {
     let call = call(words)?;
     Ok(Command::Emit { call, event_type: words.word("a type")?.to_owned(), data: words.json("the data")? })
+}
+
+/// `at SEQ` or `at "LABEL"`, where it is not the last place that can be forked at.
+fn fork(words: &mut Words<'_>) -> Result<Command, String> {
+    let at = match words.takes("at") {
+        false => ForkPoint::Last,
+        true => match words.maybe_text()? {
+            Some(label) => ForkPoint::Snapshot(SnapshotId::new(label)),
+            None => ForkPoint::Seq(Seq(words.parsed("a seq or a label")?)),
+        },
+    };
+    let name = if words.takes("as") { Some(words.word("a name")?.to_owned()) } else { None };
+    Ok(Command::Fork { at, name })
 }
 
 fn todos(words: &mut Words<'_>) -> Result<Command, String> {

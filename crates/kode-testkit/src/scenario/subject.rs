@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Millis};
-use kode_core::machine::{Batch, Cx, Effect, EffectKey, Input, Prompt, Rejected, State, render};
+use kode_core::lineage::{Files, ForkPoint, NotForkable};
+use kode_core::machine::{
+    Batch, Cx, Effect, EffectKey, Input, Origin, Prompt, Rejected, State, Strategy, render,
+};
 
 use super::invariants::Invariants;
 use super::render::entry_line;
@@ -52,7 +55,11 @@ impl Subject {
     /// A machine with an empty journal, before its first [`Input::Open`], at [`START`] and in epoch 1.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let agent = AgentId::new("scenario").expect("the name keeps the rules of agent ids");
+        Self::named("scenario", setup)
+    }
+
+    fn named(name: &str, setup: Setup) -> Self {
+        let agent = AgentId::new(name).expect("the name keeps the rules of agent ids");
         Self {
             world: Surroundings { agent, epoch: Epoch(1), now: START, setup },
             state: State::default(),
@@ -150,6 +157,41 @@ impl Subject {
         self.state = read;
         self.world.epoch = Epoch(self.world.epoch.0 + 1);
         self.pass(down);
+    }
+
+    /// Another agent that begins with what this one was at a place, at the same time, with the same setup.
+    ///
+    /// # Errors
+    /// Why it cannot be forked there.
+    ///
+    /// # Panics
+    /// When an invariant is broken, or when the machine refuses the fork.
+    pub fn fork(&self, name: &str, point: &ForkPoint) -> Result<Self, NotForkable> {
+        let at = self.state.resolve(point)?;
+        let mut there = State::default();
+        self.journal.iter().filter(|entry| entry.seq <= at).for_each(|entry| there.evolve(entry));
+        let heritage = there.heritage(at)?;
+        let origin = Origin {
+            from: self.world.agent.clone(),
+            at,
+            ancestors: there.ancestors(),
+            template: self.world.setup.template.id.clone(),
+            metadata: there.metadata.clone(),
+            files: Files::Own,
+        };
+        let mut fork = Self::named(name, self.world.setup.clone());
+        fork.world.now = self.world.now;
+        fork.at(format!("the fork {name}"));
+        let open = Input::Open { strategy: Strategy::Crash };
+        let inputs = [open, Input::Fork(Box::new(origin)), Input::Inherit(Box::new(heritage))];
+        let _ = fork.inputs(inputs).expect("a fork begins with what its parent was");
+        Ok(fork)
+    }
+
+    /// The agent's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.world.agent.as_str()
     }
 
     /// Names the place for the sentence about a broken invariant: a line of a script, a step of a test.

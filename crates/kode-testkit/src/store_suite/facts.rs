@@ -51,6 +51,20 @@ fn turn_facts() -> Value {
     ])
 }
 
+fn lineage_facts() -> Value {
+    json!([
+        {"fact": "forked", "from": "user:1", "at": 7, "ancestors": [{"agentId": "user:1:fork:a", "seq": 3}],
+            "template": "assistant", "metadata": {"n": null}, "files": {"files": "copied", "ticket": "01k"}},
+        {"fact": "forked", "from": "user:1", "at": 7, "template": "assistant",
+            "files": {"files": "shared", "owner": "user:1"}},
+        {"fact": "inherited", "calls": [call("COMPLETED")], "steps": 2, "turns": 1,
+            "messages": [{"id": "m1", "role": "user", "content": [{"type": "text", "text": "hi"}], "createdAt": 1,
+                "seq": 3, "interrupted": true, "metadata": {"n": 0}}],
+            "todos": {"todos": [{"id": "1", "title": "t", "status": "pending"}], "version": 4}},
+        {"fact": "snapshotted", "id": "before the change", "at": 6}
+    ])
+}
+
 fn model_facts() -> Value {
     json!([
         {"fact": "model_started", "step": 1, "attempt": 1, "shift": shift()},
@@ -86,7 +100,7 @@ fn parse(facts: Value) -> Vec<Fact> {
 /// Never, while the samples are facts.
 #[must_use]
 pub fn every_kind() -> Vec<Fact> {
-    [turn_facts(), model_facts(), call_facts()].into_iter().flat_map(parse).collect()
+    [turn_facts(), lineage_facts(), model_facts(), call_facts()].into_iter().flat_map(parse).collect()
 }
 
 /// Results that a careless store takes for none, and text that a careless format trips over.
@@ -142,12 +156,15 @@ mod tests {
             Fact::TodosChanged { .. } => 19,
             Fact::StopRequested { .. } => 20,
             Fact::TurnEnded { .. } => 21,
+            Fact::Forked { .. } => 22,
+            Fact::Inherited { .. } => 23,
+            Fact::Snapshotted { .. } => 24,
         }
     }
 
     #[test]
     fn there_is_a_sample_of_every_kind() {
         let kinds: BTreeSet<u32> = every_kind().iter().map(kind).collect();
-        assert_eq!(kinds, (0..=21).collect());
+        assert_eq!(kinds, (0..=24).collect());
     }
 }

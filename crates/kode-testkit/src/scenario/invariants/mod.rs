@@ -59,13 +59,29 @@ impl Invariants {
         self.moves.state(state)?;
         self.turns.state(state)?;
         self.effects.state(cx, state)?;
-        safe_point(state)
+        safe_point(state)?;
+        forkable(state)
     }
 
     /// Another template is in force: calls that had started before may exceed its bounds, and a turn may be
     /// out of its time at once.
     pub(super) fn template_changed(&mut self) {
         self.effects.template_changed();
+    }
+}
+
+/// A fork of the state is possible exactly while no call is open, and its history is whole.
+fn forkable(state: &State) -> Checked {
+    let open = state.round().is_some_and(|round| round.calls.iter().any(|call| !call.ended()));
+    let Some(point) = state.fork_point() else { return Ok(()) };
+    hold!(open == (point < state.seq), "a call is open: {open}, and the last fork point is {point}");
+    match state.heritage(state.seq) {
+        Err(_) => Ok(()),
+        Ok(_) if open => Err("a fork takes over an open call".into()),
+        Ok(heritage) => {
+            let messages: Vec<_> = heritage.messages.into_iter().map(std::sync::Arc::new).collect();
+            paired(messages.iter()).map_err(|why| format!("in what a fork takes over, {why}"))
+        }
     }
 }
 

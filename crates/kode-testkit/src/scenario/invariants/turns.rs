@@ -39,7 +39,10 @@ impl Turns {
         let outside = |event: &Event| {
             matches!(
                 event,
-                Event::AgentCreated { .. } | Event::AgentResumed { .. } | Event::TodoChanged { .. }
+                Event::AgentCreated { .. }
+                    | Event::AgentForked { .. }
+                    | Event::AgentResumed { .. }
+                    | Event::TodoChanged { .. }
             )
         };
         let ended = matches!(entry.fact, Fact::TurnEnded { .. });

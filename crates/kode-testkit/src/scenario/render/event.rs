@@ -43,6 +43,7 @@ fn detail(event: &Event) -> String {
         }
         Event::TokenUsage { usage } => format!("{} in {} out", usage.input_tokens, usage.output_tokens),
         Event::AgentCreated { template_id } => template_id.to_string(),
+        Event::AgentForked { from, at } => format!("{from} at {at}"),
         Event::AgentResumed { strategy, sealed } => format!("{strategy} sealed [{}]", list(sealed)),
         Event::TodoChanged { previous, current } => {
             format!("{} to {}", todos(previous), todos(current))

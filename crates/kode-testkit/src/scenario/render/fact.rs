@@ -2,6 +2,7 @@
 
 use kode_core::fact::{Entry, Fact, ModelFailure, NewCall, Stop};
 use kode_core::hook::Verdict;
+use kode_core::lineage::Files;
 use kode_core::message::Block;
 
 use super::{call, fact_name, list, name, quoted, span};
@@ -18,6 +19,17 @@ fn detail(entry: &Entry) -> String {
             format!("epoch {} resumed={resumed} {strategy} sealed=[{}]", entry.epoch, list(sealed))
         }
         Fact::Created { template, .. } => template.to_string(),
+        Fact::Forked { from, at, ancestors, template, files, .. } => {
+            let before = ancestors.iter().map(|a| format!("{} at {}; ", a.agent_id, a.seq));
+            format!("{template} [{}{from} at {at}]{}", before.collect::<String>(), shared(files))
+        }
+        Fact::Inherited { messages, calls, todos, steps, turns } => {
+            let todos = todos.as_ref().map(|list| format!(", todo list {}", list.version));
+            let (messages, calls) = (messages.len(), calls.len());
+            let todos = todos.unwrap_or_default();
+            format!("{messages} messages, {calls} calls{todos}, {steps} steps, {turns} turns")
+        }
+        Fact::Snapshotted { id, at } => format!("{id} at {at}"),
         Fact::MessageQueued { id, content, mode, key, .. } => {
             let key = key.as_ref().map(|k| format!(" key {}", k.key)).unwrap_or_default();
             format!("{id} {}{key} {}", name(mode), blocks(content))
@@ -53,6 +65,14 @@ fn detail(entry: &Entry) -> String {
         Fact::TurnEnded { step, messages, reason, .. } => {
             format!("step {step} [{}] {}", list(messages), name(reason))
         }
+    }
+}
+
+fn shared(files: &Files) -> String {
+    match files {
+        Files::Own => String::new(),
+        Files::Copied { .. } => " files copied".to_owned(),
+        Files::Shared { owner } => format!(" files of {owner}"),
     }
 }
 

@@ -40,6 +40,9 @@ impl fmt::Display for Beat {
         if let Some(rejected) = &self.refused {
             writeln!(f, "  ! {rejected}")?;
         }
+        if let Some(why) = &self.not_forkable {
+            writeln!(f, "  ! {why}")?;
+        }
         if let Some(prompt) = &self.prompt {
             prompt::request(f, prompt)?;
         }
