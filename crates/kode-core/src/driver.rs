@@ -11,7 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::agent::{Cell, SendError};
 use crate::id::{Cursor, Millis, Seq};
 use crate::live::Live;
-use crate::machine::{Batch, Cx, Input, Rejected, State, Strategy, View, fnv1a, render};
+use crate::machine::{
+    Batch, Cx, EffectKey, Input, Rejected, State, Strategy, View, fnv1a, render, summary_prompt,
+};
 use crate::model::ModelRequest;
 use crate::registry::Kit;
 use crate::runtime::Shared;
@@ -66,9 +68,17 @@ pub(crate) struct Desk {
     pub(crate) cell: Arc<Cell>,
     pub(crate) kit: Arc<Kit>,
     pub(crate) lease: Lease,
+    /// Tokens that the agent's model takes, where its provider knows.
+    window: Option<u32>,
 }
 
 impl Desk {
+    pub(crate) fn new(shared: Arc<Shared>, cell: Arc<Cell>, kit: Arc<Kit>, lease: Lease) -> Self {
+        let desk = Self { shared, cell, kit, lease, window: None };
+        let window = desk.shared.model.window(desk.model());
+        Self { window, ..desk }
+    }
+
     /// What the machine may know now. Time never runs backwards within a journal.
     fn cx(&self, state: &State) -> Cx<'_> {
         Cx {
@@ -77,21 +87,37 @@ impl Desk {
             now: self.shared.clock.now().max(state.updated_at),
             template: &self.kit.template,
             hooks: !self.shared.hooks.is_empty(),
+            window: self.window,
+            overhead: self.kit.overhead,
         }
     }
 
-    /// The request of one attempt, from the prompt of now.
-    fn request(&self, state: &State, step: u32, attempt: u32) -> ModelRequest {
-        let prompt = render(state, &self.kit.template);
+    /// The name of the agent's model.
+    fn model(&self) -> &str {
+        self.kit.template.model.as_deref().unwrap_or(&self.shared.default_model)
+    }
+
+    /// The request that an effect sends: the prompt of now, or that for a summary of it, which has no tools.
+    fn request(&self, state: &State, key: &EffectKey) -> ModelRequest {
+        let (prompt, tools) = match summary_prompt(state, &self.cx(state)) {
+            Some(summary) => (summary, [].into()),
+            None => (render(state, &self.kit.template), self.kit.specs.clone()),
+        };
+        let name = match key {
+            EffectKey::Model { step, attempt } => format!("{step}-{attempt}"),
+            EffectKey::Compact { nth, attempt } => format!("summary-{nth}-{attempt}"),
+            EffectKey::Hooks { call } => format!("hooks-{call}"),
+            EffectKey::Tool { call, attempt } => format!("{call}-{attempt}"),
+        };
         let user = fnv1a(self.cell.id.as_str().as_bytes());
         ModelRequest {
-            model: self.kit.template.model.clone().unwrap_or_else(|| self.shared.default_model.clone()),
+            model: self.model().to_owned(),
             system: prompt.system.into(),
             messages: prompt.messages,
             turn_start: prompt.turn_start,
-            tools: self.kit.specs.clone(),
+            tools,
             max_tokens: prompt.max_tokens,
-            request_id: format!("{user:016x}-{}-{step}-{attempt}", self.lease.epoch),
+            request_id: format!("{user:016x}-{}-{name}", self.lease.epoch),
             user: format!("agent-{user:016x}"),
         }
     }
@@ -271,7 +297,7 @@ impl Driver {
     fn reconcile(&mut self) {
         let (desk, state) = (&self.desk, &self.state);
         let wanted = state.wanted(&desk.cx(state));
-        self.live.reconcile(&wanted, |step, attempt| desk.request(state, step, attempt));
+        self.live.reconcile(&wanted, |key| desk.request(state, key));
         self.live.report_gone(state.stopping());
     }
 

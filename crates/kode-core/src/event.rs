@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::call::{Call, Decision};
+use crate::fact::ReminderReason;
 use crate::id::{AgentId, CallId, Cursor, MessageId, Millis, Seq, TemplateId};
 use crate::message::Usage;
 use crate::todo::Todo;
@@ -169,6 +170,24 @@ pub enum ErrorPhase {
     Lifecycle,
 }
 
+/// How far a compaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CompressionPhase {
+    /// It begins.
+    Start,
+    /// It is done. One that was interrupted has no end: nothing has changed.
+    End,
+}
+
+/// What a reminder is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReminderCategory {
+    /// The todo list.
+    Todo,
+}
+
 /// One thing that happened, as told to the outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
@@ -247,6 +266,20 @@ pub enum Event {
     AgentForked { from: AgentId, at: Seq },
     /// A new writer took the agent up.
     AgentResumed { strategy: String, sealed: Vec<CallId> },
+    /// The history is being condensed, or was.
+    ContextCompression {
+        phase: CompressionPhase,
+        /// Size after by size before; at the end only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ratio: Option<f64>,
+        /// What stands for what is left out; at the end only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        summary: Option<String>,
+    },
+    /// The model is reminded of the todo list.
+    TodoReminder { todos: Vec<Todo>, reason: ReminderReason },
+    /// The reminder as the model reads it.
+    ReminderSent { category: ReminderCategory, content: String },
     /// The todo list changed.
     TodoChanged { previous: Vec<Todo>, current: Vec<Todo> },
     /// A tool had something of its own to say.
@@ -279,6 +312,9 @@ impl Event {
             | Self::AgentCreated { .. }
             | Self::AgentForked { .. }
             | Self::AgentResumed { .. }
+            | Self::ContextCompression { .. }
+            | Self::TodoReminder { .. }
+            | Self::ReminderSent { .. }
             | Self::TodoChanged { .. }
             | Self::ToolCustomEvent { .. } => Channel::Monitor,
         }

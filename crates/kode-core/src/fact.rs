@@ -8,7 +8,10 @@ mod parts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::parts::{CallProblem, ChunkPart, IdempotencyKey, ModelFailure, NewCall, SendMode, Shift, Stop};
+pub use self::parts::{
+    CallProblem, ChunkPart, CompactionPlan, CondensedBy, IdempotencyKey, ModelFailure, NewCall,
+    ReminderReason, SendMode, Shift, Stop,
+};
 use crate::call::{Call, Decision};
 use crate::event::{DoneReason, Problem};
 use crate::hook::Verdict;
@@ -176,6 +179,9 @@ pub enum Fact {
         finish: Finish,
         /// What it cost.
         usage: Usage,
+        /// What the request was estimated at, in tokens; 0 in journals that are older than estimates.
+        #[serde(default)]
+        estimate: u64,
         /// To TOOL_PENDING, if there are calls.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shift: Option<Shift>,
@@ -193,6 +199,9 @@ pub enum Fact {
         retry_at: Option<Millis>,
         /// Whether something was shown that is void now.
         reset: bool,
+        /// Whether the history was too long and is condensed before the next attempt.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        compact: bool,
     },
     /// An attempt was under way when its writer ended; whatever it had shown is void.
     ModelLost {
@@ -211,6 +220,68 @@ pub enum Fact {
         content: Vec<Block>,
         /// The ends of blocks still open.
         ends: Vec<ChunkPart>,
+    },
+    /// The history is about to be condensed: the model is asked for a summary.
+    CompactionStarted {
+        /// Which compaction, from 1, over the agent's life.
+        nth: u32,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// What is to come of it.
+        plan: CompactionPlan,
+        /// Tokens of the prompt as it is.
+        before: u64,
+        /// To PRE_MODEL, where the agent was not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shift: Option<Shift>,
+    },
+    /// An attempt at a summary failed, or gave none that is of use.
+    CompactionFailed {
+        /// Which compaction.
+        nth: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        failure: ModelFailure,
+        /// When the next attempt begins; absent if there is none, and an excerpt is made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Millis>,
+        /// What it cost.
+        #[serde(default)]
+        usage: Usage,
+    },
+    /// The prompt is shorter from here on. The history before stays as it was.
+    Compacted {
+        /// Which compaction.
+        nth: u32,
+        /// Which attempt gave the summary; 0 where none was made.
+        attempt: u32,
+        /// What is left out, kept and cut.
+        plan: CompactionPlan,
+        /// What stands for the part that is left out.
+        by: CondensedBy,
+        /// What the model reads before the summary.
+        preface: String,
+        /// What stands for the part that is left out.
+        summary: String,
+        /// What the model reads of the open todos; empty if there are none.
+        todos: String,
+        /// Tokens of the prompt before, as estimated.
+        before: u64,
+        /// And after.
+        after: u64,
+        /// What the summary cost.
+        #[serde(default)]
+        usage: Usage,
+    },
+    /// The model is reminded of the todo list, by a message of the history.
+    TodoReminded {
+        /// Why.
+        reason: ReminderReason,
+        /// The open items.
+        todos: Vec<Todo>,
+        /// What the model reads.
+        content: String,
     },
     /// A hook gave its verdict.
     HookAnswered {

@@ -1,6 +1,8 @@
 //! Live tasks: the effects in flight in this process. Started when wanted, aborted when not, and nothing
 //! more: what their ends mean is the machine's to say.
 
+mod summary;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,12 +58,12 @@ impl Live {
         Self { around: Arc::new(around), running, keys, tasks, pieces, to_pieces, ready: VecDeque::new() }
     }
 
-    /// Starts what is missing and aborts what is not wanted. `request` renders the prompt of now, asked for
-    /// only when a model call is started.
+    /// Starts what is missing and aborts what is not wanted. `request` renders the request that an effect
+    /// sends to the model, asked for only when it is started.
     pub(crate) fn reconcile(
         &mut self,
         wanted: &BTreeMap<EffectKey, Effect>,
-        request: impl Fn(u32, u32) -> ModelRequest,
+        request: impl Fn(&EffectKey) -> ModelRequest,
     ) {
         self.running.retain(|key, running| {
             let keep = wanted.contains_key(key);
@@ -87,12 +89,15 @@ impl Live {
         }
     }
 
-    fn start(&mut self, key: EffectKey, effect: Effect, request: &impl Fn(u32, u32) -> ModelRequest) {
+    fn start(&mut self, key: EffectKey, effect: Effect, request: &impl Fn(&EffectKey) -> ModelRequest) {
         let (cancel, around) = (Cancel::default(), self.around.clone());
         let abort = match (&key, effect) {
             (&EffectKey::Model { step, attempt }, _) => {
-                let (request, pieces) = (request(step, attempt), self.to_pieces.clone());
+                let (request, pieces) = (request(&key), self.to_pieces.clone());
                 self.tasks.spawn(ask_model(around, request, pieces, step, attempt))
+            }
+            (&EffectKey::Compact { nth, attempt }, _) => {
+                self.tasks.spawn(summary::ask(around, request(&key), nth, attempt))
             }
             (EffectKey::Hooks { call }, Effect::Hooks { tool, input }) => {
                 let agent = around.tool_cx.agent.clone();
@@ -193,9 +198,10 @@ impl Live {
 fn panicked(key: EffectKey) -> Input {
     match key {
         EffectKey::Model { step, attempt } => {
-            let error =
-                ModelError::fatal(ErrorClass::Server, "the model's provider failed inside the server");
-            Input::ModelFailed { step, attempt, error }
+            Input::ModelFailed { step, attempt, error: provider_panicked() }
+        }
+        EffectKey::Compact { nth, attempt } => {
+            Input::SummaryFailed { nth, attempt, error: provider_panicked() }
         }
         EffectKey::Hooks { call } => Input::HookAnswered {
             call,
@@ -209,6 +215,15 @@ fn panicked(key: EffectKey) -> Input {
             Input::ToolFinished { call, attempt, outcome: Err(error) }
         }
     }
+}
+
+fn provider_panicked() -> ModelError {
+    ModelError::fatal(ErrorClass::Server, "the model's provider failed inside the server")
+}
+
+/// The failure of a stream without an end.
+fn cut_short() -> ModelError {
+    ModelError::retryable(ErrorClass::TruncatedStream, "the model's stream ended before the answer did")
 }
 
 async fn ask_model(
@@ -245,7 +260,7 @@ async fn converse(
         // A driver that is gone reads no more; the task is aborted soon.
         let _ = pieces.send(Input::ModelDeltas { step, attempt, deltas: vec![delta] }).await;
     }
-    Err(ModelError::retryable(ErrorClass::TruncatedStream, "the model's stream ended before the answer did"))
+    Err(cut_short())
 }
 
 fn finished(

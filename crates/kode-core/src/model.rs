@@ -204,6 +204,13 @@ pub trait Model: Send + Sync + 'static {
     /// A short name of the provider for logs and `/api/metrics`; no secret.
     fn provider(&self) -> &str;
 
+    /// Tokens that the named model takes, request and answer together, where that is known. The history is
+    /// condensed before it outgrows them; a template may say otherwise.
+    fn window(&self, model: &str) -> Option<u32> {
+        let _ = model;
+        None
+    }
+
     /// Sends one request. Dropping the future or the stream cancels the request at the provider.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ impl Opening {
         let create = create.filter(|_| loaded.0.template.is_none());
         let (shared, cell, kit) = (shared.clone(), self.cell.clone(), self.kit.clone());
         let mut driver =
-            Driver::new(Desk { shared, cell, kit, lease }, loaded, Live::new(self.surroundings()));
+            Driver::new(Desk::new(shared, cell, kit, lease), loaded, Live::new(self.surroundings()));
         driver.open(self.strategy, create.into_iter().collect()).await?;
         Ok(driver)
     }

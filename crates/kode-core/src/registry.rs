@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::fact::CallProblem;
 use crate::id::TemplateId;
-use crate::machine::FoundCall;
+use crate::machine::{FoundCall, overhead};
 use crate::model::{AskedCall, ToolSpec};
 use crate::template::Template;
 use crate::tool::{Tool, ToolTraits};
@@ -52,6 +52,8 @@ pub struct Kit {
     pub template: Arc<Template>,
     /// Its tools as the model is told of them, sorted by name.
     pub specs: Arc<[ToolSpec]>,
+    /// What system prompt and tools take of the model's window, by estimate.
+    pub overhead: u64,
     tools: BTreeMap<String, Arc<Registered>>,
 }
 
@@ -189,8 +191,9 @@ fn kit(template: Template, known: &BTreeMap<String, Arc<Registered>>) -> Result<
     }
     let has = |(name, _): &(&String, &Arc<Registered>)| template.tools.has(name);
     let tools: BTreeMap<_, _> = known.iter().filter(has).map(|(n, t)| (n.clone(), t.clone())).collect();
-    let specs = tools.values().map(|t| t.spec.clone()).collect();
-    Ok(Kit { template: Arc::new(template), specs, tools })
+    let specs: Arc<[ToolSpec]> = tools.values().map(|t| t.spec.clone()).collect();
+    let overhead = overhead(&template, &specs);
+    Ok(Kit { template: Arc::new(template), specs, overhead, tools })
 }
 
 fn is_tool_name(name: &str) -> bool {

@@ -108,6 +108,84 @@ impl Default for TodoConfig {
     }
 }
 
+/// When the history is condensed before the model is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContextConfig {
+    /// Tokens that the model takes, request and answer together; what its provider knows of it, if absent.
+    /// Where neither says, the history is condensed only once the provider refuses it as too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<u32>,
+    /// The part of the window past which the history is condensed.
+    pub threshold: Threshold,
+}
+
+/// A part of a window: more than 0, at most 1, kept in thousandths. Written as a number such as `0.8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threshold(u16);
+
+impl Threshold {
+    /// So many thousandths; 1 to 1000.
+    #[must_use]
+    pub const fn thousandths(count: u16) -> Option<Self> {
+        match count {
+            1..=1_000 => Some(Self(count)),
+            _ => None,
+        }
+    }
+
+    /// This part of so many tokens.
+    #[must_use]
+    pub fn of(self, tokens: u64) -> u64 {
+        tokens.saturating_mul(u64::from(self.0)) / 1_000
+    }
+}
+
+impl Default for Threshold {
+    /// Four fifths.
+    fn default() -> Self {
+        Self(800)
+    }
+}
+
+impl Serialize for Threshold {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(f64::from(self.0) / 1_000.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Threshold {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let part = f64::deserialize(from)?;
+        let known = (1..=1_000).find(|n| (part * 1_000.0 - f64::from(*n)).abs() < 0.5);
+        known.and_then(Self::thousandths).ok_or_else(|| {
+            serde::de::Error::custom(format!("threshold is a part of the window such as 0.8, not {part}"))
+        })
+    }
+}
+
+/// The language of what an agent is told beside its system prompt: reminders and summaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+}
+
+impl Language {
+    /// Chinese where three of ten letters are Chinese: a word of Chinese takes fewer letters than one of
+    /// English.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let chinese = |c: &char| matches!(c, '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}');
+        let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+        let han = text.chars().filter(chinese).count();
+        if han > 0 && han * 10 >= letters * 3 { Self::Zh } else { Self::En }
+    }
+}
+
 /// Bounds of one turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -168,9 +246,15 @@ pub struct Template {
     /// Who may call what.
     #[serde(default)]
     pub permission: Permission,
+    /// The language of reminders and summaries; that of the system prompt, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     /// Reminders.
     #[serde(default)]
     pub todo: TodoConfig,
+    /// When the history is condensed.
+    #[serde(default)]
+    pub context: ContextConfig,
     /// Bounds of a turn.
     #[serde(default)]
     pub limits: Limits,
@@ -190,7 +274,9 @@ impl Template {
             model: None,
             expose_thinking: false,
             permission: Permission::default(),
+            language: None,
             todo: TodoConfig::default(),
+            context: ContextConfig::default(),
             limits: Limits::default(),
             sandbox: SandboxSpec::default(),
         }
@@ -203,11 +289,42 @@ impl Template {
         self
     }
 
+    /// The language of reminders and summaries.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        self.language.unwrap_or_else(|| Language::of(&self.system_prompt))
+    }
+
     /// A short hash of everything in the template (FNV-1a over its JSON), to see in a journal which one was
     /// in force.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let json = serde_json::to_vec(self).expect("a template has string keys only");
         format!("{:016x}", crate::machine::fnv1a(&json))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_is_a_part_of_the_window() {
+        let read = |text: &str| serde_json::from_str::<Threshold>(text);
+        assert_eq!(read("0.8").unwrap().of(128_000), 102_400);
+        assert_eq!(read("1").unwrap().of(u64::MAX / 1_000), u64::MAX / 1_000);
+        assert_eq!(serde_json::to_string(&Threshold::default()).unwrap(), "0.8");
+        for wrong in ["0", "1.1", "-1", "80", "1e300"] {
+            assert!(read(wrong).unwrap_err().to_string().contains("such as 0.8"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_templates_language_is_that_of_its_prompt_unless_it_names_one() {
+        assert_eq!(Template::new("a", "你是一个助手。Use tools.").language(), Language::Zh);
+        assert_eq!(Template::new("a", "Answer in the user's language, also 中文.").language(), Language::En);
+        assert_eq!(Template::new("a", "").language(), Language::En);
+        let named = Template { language: Some(Language::Zh), ..Template::new("a", "Be brief.") };
+        assert_eq!(named.language(), Language::Zh);
     }
 }

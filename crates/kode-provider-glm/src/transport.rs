@@ -21,6 +21,7 @@ use crate::classify;
 use crate::codec::Codec;
 use crate::config::{GlmConfig, GlmConfigError, is_loopback};
 use crate::limit::{Limiter, Permit};
+use crate::models::capabilities;
 use crate::redact::Redactor;
 use crate::request;
 
@@ -111,6 +112,10 @@ impl Glm {
 impl Model for Glm {
     fn provider(&self) -> &str {
         "glm"
+    }
+
+    fn window(&self, model: &str) -> Option<u32> {
+        capabilities(model).window
     }
 
     async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError> {

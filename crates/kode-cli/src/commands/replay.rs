@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kode_core::id::{AgentId, Seq, TemplateId};
-use kode_core::machine::{Cx, State, render};
+use kode_core::machine::{Cx, State, overhead, render};
 use kode_core::store::{After, Store};
 use kode_core::template::Template;
 use serde_json::{Value, json};
@@ -73,7 +73,15 @@ fn report(agent: &AgentId, state: &State, templates: &[Template]) -> Value {
     let known = templates.iter().find(|t| &t.id == id);
     let bare = Template::new(id.as_str(), "");
     let template = known.unwrap_or(&bare);
-    let cx = Cx { agent, epoch: state.epoch, now: state.updated_at, template, hooks: false };
+    let cx = Cx {
+        agent,
+        epoch: state.epoch,
+        now: state.updated_at,
+        template,
+        hooks: false,
+        window: None,
+        overhead: overhead(template, &[]),
+    };
     let prompt = render(state, template);
     let wanted: BTreeSet<String> = state.wanted(&cx).keys().map(|key| format!("{key:?}")).collect();
     json!({

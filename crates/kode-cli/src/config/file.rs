@@ -21,7 +21,7 @@ const TOP: [&str; 9] = [
     "default_template",
     "template",
 ];
-const TEMPLATE: [&str; 10] = [
+const TEMPLATE: [&str; 12] = [
     "id",
     "system_prompt",
     "system_prompt_file",
@@ -29,14 +29,17 @@ const TEMPLATE: [&str; 10] = [
     "model",
     "expose_thinking",
     "permission",
+    "language",
     "todo",
+    "context",
     "limits",
     "sandbox",
 ];
 /// The tables within a template.
-const INNER: [(&str, &[&str]); 4] = [
+const INNER: [(&str, &[&str]); 5] = [
     ("permission", &["mode", "require_approval", "allow", "deny", "expire_secs"]),
     ("todo", &["enabled", "remind_every_steps", "remind_on_start"]),
+    ("context", &["window", "threshold"]),
     ("limits", &["max_steps", "turn_secs", "tool_timeout_secs", "parallel_tools", "max_tokens"]),
     ("sandbox", &["level", "network", "allow_paths"]),
 ];
@@ -146,12 +149,15 @@ mod tests {
 
     #[test]
     fn a_template_is_read_whole() {
-        let text = "default_template = \"open\"\n[[template]]\nid = \"open\"\nsystem_prompt = \"hi\"\ntools = \"*\"\n\
+        let text = "default_template = \"open\"\n[[template]]\nid = \"open\"\nsystem_prompt = \"hi\"\ntools = \"*\"\nlanguage = \"zh\"\n\
+                    context = { window = 64000, threshold = 0.75 }\n\
                     permission = { mode = \"approval\", deny = [\"x\"] }\nlimits = { max_steps = 3 }";
         let file = parse(text, Path::new(".")).unwrap();
         let template = &file.templates[0];
         assert!(template.tools.has("anything"));
         assert_eq!((template.limits.max_steps, template.limits.parallel_tools), (3, 3));
         assert_eq!(template.permission.deny, ["x"]);
+        assert_eq!((template.context.window, template.context.threshold.of(64_000)), (Some(64_000), 48_000));
+        assert_eq!(template.language, Some(kode_core::template::Language::Zh));
     }
 }

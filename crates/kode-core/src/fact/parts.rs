@@ -105,6 +105,45 @@ pub enum Stop {
     },
 }
 
+/// What a compaction leaves out, keeps and cuts. Messages are named by their places in the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompactionPlan {
+    /// Messages before this place are left out of the prompt.
+    pub up_to: usize,
+    /// But these, which stay whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<usize>,
+    /// Most bytes of a tool's result in what is left, for the results there are now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<u32>,
+    /// Estimated tokens that the summary may take; 0 where nothing more is left out, and no summary made.
+    pub room: u64,
+}
+
+/// What stands for the left out part of the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CondensedBy {
+    /// A summary by the model.
+    Model,
+    /// An excerpt made without it.
+    Excerpt,
+    /// Nothing more is left out, only results are cut.
+    Cut,
+}
+
+/// Why the model was reminded of the todo list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReminderReason {
+    /// A turn began with open items.
+    Start,
+    /// Many steps went by without a change of the list.
+    Steps,
+    /// The list is empty: told once, that there is one.
+    Empty,
+}
+
 /// Why a model call ended without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

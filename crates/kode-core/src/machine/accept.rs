@@ -14,10 +14,10 @@ use crate::model::{ErrorClass, Finish, ModelError};
 use crate::todo::{self, Todo};
 use crate::tool::{TodoRefused, ToolError};
 
-use super::phase::{self, model};
+use super::phase::{self, compact, model};
 use super::{
-    Cx, Delta, EffectKey, FoundCall, Input, ModelCall, OpenCall, Partial, Rejected, Settlement, Shown, State,
-    Strategy,
+    Compaction, Cx, Delta, EffectKey, FoundCall, Input, ModelCall, OpenCall, Partial, Rejected, Settlement,
+    Shown, State, Strategy, SummaryStage,
 };
 
 /// Messages that may wait for one agent.
@@ -57,12 +57,19 @@ impl State {
                         ErrorClass::EmptyAnswer,
                         "the model gave neither text nor calls",
                     );
-                    return Ok(vec![model::failed(cx, call, &empty)]);
+                    return Ok(vec![model::failed(self, cx, call, &empty)]);
                 }
                 Ok(vec![self.answered(cx, call, content, calls, finish, usage)])
             }
             Input::ModelFailed { step, attempt, error } => {
-                Ok(vec![model::failed(cx, self.attempt(step, attempt)?, &error)])
+                Ok(vec![model::failed(self, cx, self.attempt(step, attempt)?, &error)])
+            }
+            Input::Summarised { nth, attempt, text, finish, usage } => {
+                let live = self.summary(nth, attempt)?;
+                Ok(vec![compact::summarised(self, cx, live, &text, finish, usage)])
+            }
+            Input::SummaryFailed { nth, attempt, error } => {
+                Ok(vec![compact::failed(cx, self.summary(nth, attempt)?, &error, Usage::default())])
             }
             Input::HookAnswered { call, verdict } => match self.open_call(&call) {
                 Some(open) if open.verdict.is_none() => Ok(vec![Fact::HookAnswered { call, verdict }]),
@@ -195,6 +202,13 @@ impl State {
         self.model_call().filter(live).ok_or(Rejected::Stale)
     }
 
+    fn summary(&self, nth: u32, attempt: u32) -> Result<&Compaction, Rejected> {
+        let live = |c: &&Compaction| {
+            (c.nth, c.attempt, c.epoch, c.stage) == (nth, attempt, self.epoch, SummaryStage::Asking)
+        };
+        self.compaction().filter(live).ok_or(Rejected::Stale)
+    }
+
     fn answered(
         &self,
         cx: &Cx<'_>,
@@ -223,6 +237,7 @@ impl State {
             ends: attempt.partial.end().into_iter().collect(),
             finish,
             usage,
+            estimate: self.estimate(cx),
             shift: shift.flatten(),
         }
     }

@@ -3,9 +3,9 @@
 use crate::event::{AgentState, Breakpoint, DoneReason, Problem};
 use crate::fact::{Fact, SendMode, Stop};
 use crate::id::Millis;
-use crate::model::Finish;
+use crate::model::{ErrorClass, Finish};
 
-use super::phase::{after, model, round, shift};
+use super::phase::{after, compact, model, remind, round, shift};
 use super::{Cx, Phase, State, Turn};
 
 impl State {
@@ -31,6 +31,14 @@ impl State {
             Phase::Backoff { call, until } => match &turn.stop {
                 Some((stop, _)) => Some(self.stopped(turn, stop)),
                 None => (*until <= cx.now).then(|| model::started(self, Some(call))),
+            },
+            Phase::Overflowed(_) => Some(match &turn.stop {
+                Some((stop, _)) => self.stopped(turn, stop),
+                None => compact::forced(self, cx).unwrap_or_else(|| self.too_long(turn)),
+            }),
+            Phase::Compacting(compaction) => match &turn.stop {
+                Some((stop, _)) => Some(self.stopped(turn, stop)),
+                None => compact::advance(self, cx, compaction),
             },
             Phase::Failed(failure) => Some(self.end_turn(
                 turn,
@@ -60,9 +68,11 @@ impl State {
         let turn = self.turn.as_ref()?;
         let own = match &turn.phase {
             Phase::Backoff { until, .. } => Some(*until),
+            Phase::Compacting(compaction) => compact::deadline(compaction),
             Phase::Tools(open) => round::deadline(self, cx, open, turn.stop.as_ref().map(|(_, at)| *at)),
             Phase::BeforeModel
             | Phase::Model(_)
+            | Phase::Overflowed(_)
             | Phase::Failed(_)
             | Phase::Answered { .. }
             | Phase::Closing(_) => None,
@@ -95,7 +105,8 @@ impl State {
         if !steering.is_empty() {
             return Some(Fact::Steered { messages: steering });
         }
-        Some(model::started(self, None))
+        let first = compact::due(self, cx).or_else(|| remind::due(self, cx, turn));
+        Some(first.unwrap_or_else(|| model::started(self, None)))
     }
 
     fn stopped(&self, turn: &Turn, stop: &Stop) -> Fact {
@@ -103,6 +114,13 @@ impl State {
             Stop::Interrupt { .. } => self.end_turn(turn, DoneReason::Interrupted, None),
             Stop::Limit { problem } => self.end_turn(turn, DoneReason::Limit, Some(problem.clone())),
         }
+    }
+
+    /// The template may have changed since the compaction was decided on.
+    fn too_long(&self, turn: &Turn) -> Fact {
+        let message = "the history is too long for the model, and nothing of it can be left out".into();
+        let problem = Problem { code: ErrorClass::ContextOverflow.code().into(), message };
+        self.end_turn(turn, DoneReason::Failed, Some(problem))
     }
 
     fn end_turn(&self, turn: &Turn, reason: DoneReason, error: Option<Problem>) -> Fact {

@@ -11,7 +11,7 @@ use super::State;
 use crate::pages::Pages;
 
 /// The version of the documents that this crate writes, and the only one that it reads.
-pub const CHECKPOINT_VERSION: u32 = 1;
+pub const CHECKPOINT_VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Metadata<S> {

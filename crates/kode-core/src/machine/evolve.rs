@@ -12,6 +12,7 @@ use crate::id::{CallId, Epoch, MessageId, Millis, Seq};
 use crate::message::{Block, Message, Role};
 use crate::todo::TodoList;
 
+use super::context::Parts;
 use super::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, State, Strategy, Turn};
 
 /// How long an idempotency key is remembered.
@@ -61,8 +62,9 @@ impl State {
                     parts.iter().for_each(|part| call.partial.take(part));
                 }
             }
-            Fact::ModelAnswered { step, content, calls, finish, usage, shift, .. } => {
+            Fact::ModelAnswered { step, content, calls, finish, usage, estimate, shift, .. } => {
                 self.usage += *usage;
+                self.context.reported(*estimate, *usage);
                 self.say(entry, *step, content, calls, false);
                 let step_started_at = self.model_call_mut().map_or(at, |c| c.step_started_at);
                 self.enter_phase(if calls.is_empty() {
@@ -77,10 +79,11 @@ impl State {
                 });
                 self.shift(*shift);
             }
-            Fact::ModelFailed { failure, retry_at, .. } => {
+            Fact::ModelFailed { failure, retry_at, compact, .. } => {
                 let failed = self.model_call_mut().map(|c| c.after_failure());
                 self.enter_phase(match (failed, *retry_at) {
                     (Some(call), Some(until)) => Phase::Backoff { call, until },
+                    (Some(call), None) if *compact => Phase::Overflowed(call),
                     (Some(_), None) | (None, Some(_) | None) => Phase::Failed(failure.clone()),
                 });
             }
@@ -93,6 +96,15 @@ impl State {
                 self.say(entry, *step, content, &[], true);
                 self.enter_phase(Phase::BeforeModel);
             }
+            Fact::CompactionStarted { nth, attempt, plan, before, shift } => {
+                self.compaction_started(entry, (*nth, *attempt), plan, *before);
+                self.shift(*shift);
+            }
+            Fact::CompactionFailed { retry_at, usage, .. } => self.compaction_failed(*retry_at, *usage),
+            Fact::Compacted { nth, plan, by, preface, summary, todos, usage, .. } => {
+                self.compacted(entry, *nth, (plan, *by), Parts { preface, summary, todos }, *usage);
+            }
+            Fact::TodoReminded { reason, content, .. } => self.reminded(entry, *reason, content),
             Fact::HookAnswered { call, verdict } => {
                 self.with_call(call, |c| c.verdict = Some(verdict.clone()))
             }
@@ -134,6 +146,7 @@ impl State {
             Fact::StepEnded { shift, .. } => self.step_ended(entry, *shift),
             Fact::TodosChanged { current, version, .. } => {
                 self.todos = Arc::new(TodoList { todos: current.clone(), version: *version });
+                self.reminders.quiet = 0;
             }
             Fact::StopRequested { stop } => self.with_turn(|turn| turn.stop = Some((stop.clone(), at))),
             Fact::TurnEnded { shift, .. } => {
@@ -176,6 +189,7 @@ impl State {
 
     fn turn_started(&mut self, entry: &Entry, number: u32, messages: &[MessageId], shift: Shift) {
         self.turns = number;
+        self.context.turn_started();
         self.turn = Some(Turn {
             messages: messages.to_vec(),
             began: self.cursor,
@@ -196,7 +210,7 @@ impl State {
             self.queue.drain(..).partition(|m| messages.contains(&m.id));
         self.queue = left;
         for queued in taken {
-            self.transcript.push(Arc::new(Message {
+            self.append(Message {
                 id: queued.id.clone(),
                 role: Role::User,
                 content: queued.content.clone(),
@@ -204,23 +218,26 @@ impl State {
                 seq: entry.seq,
                 interrupted: false,
                 metadata: queued.metadata.clone(),
-            }));
+            });
         }
     }
 
     fn model_started(&mut self, entry: &Entry, step: u32, attempt: u32, shift: Shift) {
         let again = self.turn.as_ref().and_then(|turn| match &turn.phase {
-            Phase::Backoff { call, .. } => Some((call.failures, call.step_started_at)),
+            Phase::Backoff { call, .. } => Some((call.failures, call.step_started_at, call.condensed)),
             Phase::BeforeModel
             | Phase::Model(_)
+            | Phase::Overflowed(_)
+            | Phase::Compacting(_)
             | Phase::Failed(_)
             | Phase::Tools(_)
             | Phase::Answered { .. }
             | Phase::Closing(_) => None,
         });
-        let (failures, step_started_at) = again.unwrap_or((0, entry.at));
+        let (failures, step_started_at, condensed) = again.unwrap_or((0, entry.at, false));
         if again.is_none() {
             self.steps = step;
+            self.reminders.quiet = self.reminders.quiet.saturating_add(1);
             self.with_turn(|turn| turn.steps += 1);
         }
         let partial = Partial::default();
@@ -231,6 +248,7 @@ impl State {
             epoch: entry.epoch,
             step_started_at,
             partial,
+            condensed,
         }));
         self.shift(Some(shift));
     }
@@ -246,7 +264,7 @@ impl State {
         if content.iter().all(says_nothing) {
             return;
         }
-        self.transcript.push(Arc::new(Message {
+        self.append(Message {
             id: MessageId::new(format!("answer_{step}")),
             role: Role::Assistant,
             content,
@@ -254,7 +272,13 @@ impl State {
             seq: entry.seq,
             interrupted,
             metadata: serde_json::Map::new(),
-        }));
+        });
+    }
+
+    /// Every message joins the history here, and is counted once.
+    pub(super) fn append(&mut self, message: Message) {
+        self.context.add(&message);
+        self.transcript.push(Arc::new(message));
     }
 
     /// After a round the results join the history, in the calls' order; after an answer the turn closes.
@@ -262,7 +286,7 @@ impl State {
         let phase = self.turn.as_ref().map(|turn| turn.phase.clone());
         match phase {
             Some(Phase::Tools(round)) => {
-                self.transcript.push(Arc::new(results_message(&round, entry.seq, entry.at)));
+                self.append(results_message(&round, entry.seq, entry.at));
                 self.enter_phase(Phase::BeforeModel);
             }
             Some(Phase::Answered { finish, .. }) => self.enter_phase(Phase::Closing(finish)),
@@ -270,6 +294,8 @@ impl State {
                 Phase::BeforeModel
                 | Phase::Model(_)
                 | Phase::Backoff { .. }
+                | Phase::Overflowed(_)
+                | Phase::Compacting(_)
                 | Phase::Failed(_)
                 | Phase::Closing(_),
             )
@@ -284,7 +310,7 @@ impl State {
         }
     }
 
-    fn enter_phase(&mut self, phase: Phase) {
+    pub(super) fn enter_phase(&mut self, phase: Phase) {
         self.with_turn(|turn| turn.phase = phase);
     }
 
@@ -299,6 +325,8 @@ impl State {
             Phase::Model(call) => Some(call),
             Phase::BeforeModel
             | Phase::Backoff { .. }
+            | Phase::Overflowed(_)
+            | Phase::Compacting(_)
             | Phase::Failed(_)
             | Phase::Tools(_)
             | Phase::Answered { .. }

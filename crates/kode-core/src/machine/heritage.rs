@@ -139,7 +139,7 @@ impl State {
     pub(super) fn inherit(&mut self, entry: &Entry) {
         let Fact::Inherited { messages, calls, todos, steps, turns } = &entry.fact else { return };
         for message in messages {
-            self.transcript.push(Arc::new(Message { seq: entry.seq, ..message.clone() }));
+            self.append(Message { seq: entry.seq, ..message.clone() });
         }
         calls.iter().for_each(|call| self.records.push(Arc::new(call.clone())));
         if let Some(todos) = todos {

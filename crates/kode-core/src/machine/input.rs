@@ -171,6 +171,28 @@ pub enum Input {
         /// Why.
         error: ModelError,
     },
+    /// The model gave a summary, or something else in its place.
+    Summarised {
+        /// Of which compaction.
+        nth: u32,
+        /// Of which attempt.
+        attempt: u32,
+        /// What it said.
+        text: String,
+        /// Why it stopped.
+        finish: Finish,
+        /// What it cost.
+        usage: Usage,
+    },
+    /// The attempt at a summary failed.
+    SummaryFailed {
+        /// Of which compaction.
+        nth: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        error: ModelError,
+    },
     /// The hooks gave their verdict.
     HookAnswered {
         /// On which call.

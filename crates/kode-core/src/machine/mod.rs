@@ -12,6 +12,7 @@
 mod accept;
 mod advance;
 mod checkpoint;
+mod context;
 mod evolve;
 mod heritage;
 mod input;
@@ -25,11 +26,13 @@ mod view;
 mod wanted;
 
 pub use checkpoint::CHECKPOINT_VERSION;
+pub use context::{Compaction, Condensed, Context, Cut, Report, SummaryStage, overhead};
 pub use heritage::{Heritage, Origin};
 pub use input::{Delta, FoundCall, Input, Rejected, Settlement, Strategy};
+pub use phase::Reminders;
 pub use policy::{Ruling, rule};
 pub use project::project;
-pub use render::{Prompt, render};
+pub use render::{Prompt, render, summary_prompt};
 pub use state::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, Shown, State, Turn};
 pub use step::Batch;
 pub use view::{PendingApproval, PendingCall, View};
@@ -51,6 +54,10 @@ pub struct Cx<'a> {
     pub template: &'a Template,
     /// Whether the host has hooks to ask before each call.
     pub hooks: bool,
+    /// Tokens that the agent's model takes, where its provider knows.
+    pub window: Option<u32>,
+    /// What [`overhead`] gives for the template and its tools.
+    pub overhead: u64,
 }
 
 /// FNV-1a, 64 bits: stable over versions and platforms, for jitter and fingerprints, not for secrets.

@@ -3,8 +3,11 @@
 use serde_json::{Map, Value};
 
 use crate::call::{Call, CallState};
-use crate::event::{Bookmark, Breakpoint, Envelope, ErrorPhase, Event, Severity};
+use crate::event::{
+    Bookmark, Breakpoint, CompressionPhase, Envelope, ErrorPhase, Event, ReminderCategory, Severity,
+};
 use crate::fact::{CallProblem, ChunkPart, Entry, Fact, ModelFailure, Shift};
+use crate::message::Usage;
 
 /// The events of one entry, with their cursors.
 ///
@@ -43,12 +46,35 @@ pub(super) fn events(fact: &Fact) -> Vec<Event> {
             .chain(moved(shift.as_ref()))
             .chain(calls.iter().map(|new| Event::ToolStart { call: Box::new(new.call.clone()) }))
             .collect(),
-        Fact::ModelFailed { step, attempt, failure, retry_at, reset } => {
+        Fact::ModelFailed { step, attempt, failure, retry_at, reset, compact } => {
             let reset = reset.then(|| Event::TextReset { step: *step, reason: failure.code.clone() });
-            [model_error(failure, *attempt, retry_at.is_some())].into_iter().chain(reset).collect()
+            [model_error(failure, *attempt, retry_at.is_some() || *compact)]
+                .into_iter()
+                .chain(reset)
+                .collect()
         }
         Fact::ModelLost { step, .. } => vec![Event::TextReset { step: *step, reason: "restart".into() }],
         Fact::ModelStopped { step, ends, .. } => ends.iter().map(|end| piece(*step, end)).collect(),
+        Fact::CompactionStarted { attempt, shift, .. } => {
+            let told = (*attempt == 1).then(compression_start);
+            moved(shift.as_ref()).into_iter().chain(told).collect()
+        }
+        Fact::CompactionFailed { attempt, failure, usage, .. } => {
+            spent(*usage).into_iter().chain([model_error(failure, *attempt, true)]).collect()
+        }
+        Fact::Compacted { attempt, summary, before, after, usage, .. } => {
+            // One that asked no model began with its end.
+            let start = (*attempt == 0).then(compression_start);
+            start
+                .into_iter()
+                .chain(spent(*usage))
+                .chain([compression_end(summary, *before, *after)])
+                .collect()
+        }
+        Fact::TodoReminded { reason, todos, content } => vec![
+            Event::TodoReminder { todos: todos.clone(), reason: *reason },
+            Event::ReminderSent { category: ReminderCategory::Todo, content: content.clone() },
+        ],
         Fact::ApprovalsRequested { calls, shift } => {
             moved(Some(shift)).into_iter().chain(calls.iter().map(permission_required)).collect()
         }
@@ -121,6 +147,25 @@ fn model_error(failure: &ModelFailure, attempt: u32, retried: bool) -> Event {
         code: failure.code.clone(),
         message: failure.message.clone(),
         detail: [("attempt".to_owned(), Value::from(attempt))].into_iter().chain(code).collect(),
+    }
+}
+
+fn spent(usage: Usage) -> Option<Event> {
+    (usage != Usage::default()).then_some(Event::TokenUsage { usage })
+}
+
+fn compression_start() -> Event {
+    Event::ContextCompression { phase: CompressionPhase::Start, ratio: None, summary: None }
+}
+
+/// The ratio in thousandths: the sizes are estimates.
+fn compression_end(summary: &str, before: u64, after: u64) -> Event {
+    let thousandths = u32::try_from(after.saturating_mul(1_000) / before.max(1)).unwrap_or(u32::MAX);
+    let (ratio, summary) = (Some(f64::from(thousandths) / 1_000.0), Some(summary.to_owned()));
+    Event::ContextCompression {
+        phase: CompressionPhase::End,
+        ratio,
+        summary: summary.filter(|s| !s.is_empty()),
     }
 }
 

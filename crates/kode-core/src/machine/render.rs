@@ -4,7 +4,7 @@ use crate::message::Message;
 use crate::pages::Pages;
 use crate::template::Template;
 
-use super::State;
+use super::{Cx, State, context};
 
 /// The part of a model request that follows from state and template. Messages are shared with the state.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +22,17 @@ pub struct Prompt {
 /// Renders the prompt. Right while the model is wanted, when no call is open.
 #[must_use]
 pub fn render(state: &State, template: &Template) -> Prompt {
+    let (messages, turn_start) = state.prompt_messages();
     Prompt {
         system: template.system_prompt.clone(),
-        messages: state.transcript.clone(),
-        turn_start: state.turn.as_ref().map_or(state.transcript.len(), |turn| turn.from_message),
+        messages,
+        turn_start,
         max_tokens: template.limits.max_tokens,
     }
+}
+
+/// The prompt for a summary: one message and no tools. None while no compaction is under way.
+#[must_use]
+pub fn summary_prompt(state: &State, cx: &Cx<'_>) -> Option<Prompt> {
+    state.compaction().map(|compaction| context::summary_request(state, cx, &compaction.plan))
 }

@@ -20,6 +20,7 @@ use crate::model::Finish;
 use crate::todo::TodoList;
 use crate::tool::ToolTraits;
 
+use super::{Compaction, Context, Reminders};
 use crate::pages::Pages;
 
 /// The state of one agent.
@@ -73,6 +74,10 @@ pub struct State {
     pub files: Files,
     /// The named places of its journal, oldest first.
     pub snapshots: Arc<Vec<Snapshot>>,
+    /// How much of the model's window is taken, and what it reads in place of the history's beginning.
+    pub context: Context,
+    /// What the model was told of the todo list without asking.
+    pub reminders: Reminders,
 }
 
 /// An accepted message that waits.
@@ -140,6 +145,10 @@ pub enum Phase {
         /// Until when.
         until: Millis,
     },
+    /// The history was too long for an attempt: it is condensed before the next one.
+    Overflowed(ModelCall),
+    /// The history is being condensed.
+    Compacting(Box<Compaction>),
     /// The last attempt failed.
     Failed(ModelFailure),
     /// Calls are open.
@@ -170,6 +179,9 @@ pub struct ModelCall {
     pub step_started_at: Millis,
     /// What was shown of it.
     pub partial: Partial,
+    /// Whether the history was condensed for this step because the provider refused it as too long.
+    #[serde(default)]
+    pub condensed: bool,
 }
 
 /// What an attempt has shown so far.
@@ -300,6 +312,8 @@ impl State {
             Phase::BeforeModel
             | Phase::Model(_)
             | Phase::Backoff { .. }
+            | Phase::Overflowed(_)
+            | Phase::Compacting(_)
             | Phase::Failed(_)
             | Phase::Answered { .. }
             | Phase::Closing(_) => None,
@@ -343,6 +357,8 @@ impl State {
             Phase::Model(call) => Some(call),
             Phase::BeforeModel
             | Phase::Backoff { .. }
+            | Phase::Overflowed(_)
+            | Phase::Compacting(_)
             | Phase::Failed(_)
             | Phase::Tools(_)
             | Phase::Answered { .. }

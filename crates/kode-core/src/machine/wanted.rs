@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::id::CallId;
 
-use super::phase::round;
+use super::phase::{compact, round};
 use super::{Cx, Phase, State};
 
 /// The name of an effect. A name never comes again, so a started effect is not started twice.
@@ -18,6 +18,13 @@ pub enum EffectKey {
     Model {
         /// Of which step.
         step: u32,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// One attempt at a summary of the history.
+    Compact {
+        /// Of which compaction.
+        nth: u32,
         /// Which attempt.
         attempt: u32,
     },
@@ -40,6 +47,8 @@ pub enum EffectKey {
 pub enum Effect {
     /// Ask the model with the prompt of now.
     Model,
+    /// Ask it for a summary, with [`super::summary_prompt`].
+    Compact,
     /// Ask the hooks.
     Hooks {
         /// The tool's name.
@@ -67,10 +76,12 @@ impl State {
             Phase::Model(call) if call.epoch == self.epoch => {
                 [(EffectKey::Model { step: call.step, attempt: call.attempt }, Effect::Model)].into()
             }
+            Phase::Compacting(compaction) => compact::wanted(self, compaction).into_iter().collect(),
             Phase::Tools(open) => open.calls.iter().filter_map(|call| self.wanted_for(cx, call)).collect(),
             Phase::Model(_)
             | Phase::BeforeModel
             | Phase::Backoff { .. }
+            | Phase::Overflowed(_)
             | Phase::Failed(_)
             | Phase::Answered { .. }
             | Phase::Closing(_) => BTreeMap::new(),

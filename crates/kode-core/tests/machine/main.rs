@@ -3,6 +3,7 @@
 
 mod approvals;
 mod check;
+mod compaction;
 mod crash;
 mod fork;
 mod hooks;
@@ -15,6 +16,7 @@ mod ops;
 mod prompt;
 mod properties;
 mod refusals;
+mod reminders;
 mod tools;
 mod turn;
 mod world;

@@ -121,20 +121,28 @@ fn setup() -> impl Strategy<Value = Setup> {
         select(vec![0, 30, 1_800, u64::MAX]),
         select(vec![0, 10, 120, u64::MAX]),
     );
-    (lists, bounds, any::<bool>(), any::<bool>()).prop_map(|(lists, bounds, thinks, hooks)| {
-        let mut template = Template::new("random", "");
-        let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-        let (permission, limits) = (&mut template.permission, &mut template.limits);
-        permission.mode = lists.0;
-        permission.require_approval = own(lists.1);
-        permission.allow = own(lists.2.unwrap_or_default());
-        permission.deny = own(lists.3.into_iter().take(1).collect());
-        permission.expire_secs = lists.4;
-        (limits.parallel_tools, limits.max_steps) = (bounds.0, bounds.1);
-        (limits.turn_secs, limits.tool_timeout_secs) = (bounds.2, bounds.3);
-        template.expose_thinking = thinks;
-        Setup { template, hooks }
-    })
+    let context =
+        (option::of(select(vec![0, 100, 400, 1_000])), option::of(select(vec![1, 3])), any::<bool>());
+    (lists, bounds, context, any::<bool>(), any::<bool>()).prop_map(
+        |(lists, bounds, context, thinks, hooks)| {
+            let mut template = Template::new("random", "");
+            let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+            let (permission, limits) = (&mut template.permission, &mut template.limits);
+            permission.mode = lists.0;
+            permission.require_approval = own(lists.1);
+            permission.allow = own(lists.2.unwrap_or_default());
+            permission.deny = own(lists.3.into_iter().take(1).collect());
+            permission.expire_secs = lists.4;
+            (limits.parallel_tools, limits.max_steps) = (bounds.0, bounds.1);
+            (limits.turn_secs, limits.tool_timeout_secs) = (bounds.2, bounds.3);
+            template.expose_thinking = thinks;
+            (template.context.window, template.todo.remind_on_start) = (context.0, context.2);
+            (template.todo.enabled, template.todo.remind_every_steps) =
+                (context.1.is_some(), context.1.unwrap_or(0));
+            template.tools = kode_core::template::ToolSet::These(vec!["todo_write".into()]);
+            Setup { template, hooks }
+        },
+    )
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -196,7 +204,8 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn class() -> impl Strategy<Value = ErrorClass> {
-    select(vec![ErrorClass::Overloaded, ErrorClass::Server, ErrorClass::EmptyAnswer, ErrorClass::Auth])
+    use ErrorClass::{Auth, ContextOverflow, EmptyAnswer, Overloaded, Server};
+    select(vec![Overloaded, Server, EmptyAnswer, Auth, ContextOverflow])
 }
 
 fn found() -> impl Strategy<Value = FoundCall> {
@@ -283,6 +292,7 @@ impl Outcome {
     fn of(&self, key: EffectKey) -> Input {
         match key {
             EffectKey::Model { step, attempt } => self.model.of(step, attempt),
+            EffectKey::Compact { nth, attempt } => self.model.summary(nth, attempt),
             EffectKey::Hooks { call } => Input::HookAnswered { call, verdict: self.verdict.clone() },
             EffectKey::Tool { call, .. } if self.emits => {
                 Input::ToolEmitted { call, event_type: "note".into(), data: Value::Null }
@@ -299,17 +309,37 @@ impl Said {
         match self.clone() {
             Self::Deltas(deltas) => Input::ModelDeltas { step, attempt, deltas },
             Self::Finished(content, calls, finish) => {
-                Input::ModelFinished { step, attempt, content, calls, finish, usage: Usage::default() }
+                let input_tokens = (step * 97 + attempt) as u64 % 1_200;
+                let usage = Usage { input_tokens, ..Usage::default() };
+                Input::ModelFinished { step, attempt, content, calls, finish, usage }
             }
             Self::Failed(error) => Input::ModelFailed { step, attempt, error },
         }
     }
 }
 
+impl Said {
+    /// The same as a summary: pieces alone are none.
+    fn summary(&self, nth: u32, attempt: u32) -> Input {
+        let usage = Usage::default();
+        match self.clone() {
+            Self::Deltas(_) => {
+                Input::Summarised { nth, attempt, text: " ".into(), finish: Finish::Stop, usage }
+            }
+            Self::Finished(content, _, finish) => {
+                let text = content.iter().filter_map(Block::as_text).collect();
+                Input::Summarised { nth, attempt, text, finish, usage }
+            }
+            Self::Failed(error) => Input::SummaryFailed { nth, attempt, error },
+        }
+    }
+}
+
 fn stray(step: u32, attempt: u32) -> EffectKey {
     let call = CallId::of(step, 0);
-    match (step + attempt) % 3 {
+    match (step + attempt) % 4 {
         0 => EffectKey::Model { step, attempt },
+        3 => EffectKey::Compact { nth: step, attempt },
         1 => EffectKey::Hooks { call },
         _ => EffectKey::Tool { call, attempt },
     }

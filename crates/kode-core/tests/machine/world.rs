@@ -45,6 +45,13 @@ pub(crate) fn answer(key: EffectKey) -> Input {
             finish: Finish::Stop,
             usage: Usage::default(),
         },
+        EffectKey::Compact { nth, attempt } => Input::Summarised {
+            nth,
+            attempt,
+            text: "They talked.".into(),
+            finish: Finish::Stop,
+            usage: Usage::default(),
+        },
         EffectKey::Hooks { call } => Input::HookAnswered { call, verdict: Verdict::Continue },
         EffectKey::Tool { call, attempt } => {
             Input::ToolFinished { call, attempt, outcome: Ok(json!({ "ok": true })) }

@@ -24,12 +24,13 @@
 //!
 //! | line | does |
 //! |---|---|
-//! | `template CLAUSE; …` | puts a template in force, from its defaults. Clauses: `ask`, `allow`, `deny` TOOL…, `mode auto\|approval\|readonly`, `expire 30s`, `parallel 2`, `max_steps 3`, `max_tokens 100`, `turn 60s`, `tool_timeout 10s`, `expose_thinking`, `system "…"`, `hooks` |
+//! | `template CLAUSE; …` | puts a template in force, from its defaults. Clauses: `ask`, `allow`, `deny` TOOL…, `mode auto\|approval\|readonly`, `expire 30s`, `parallel 2`, `max_steps 3`, `max_tokens 100`, `turn 60s`, `tool_timeout 10s`, `expose_thinking`, `system "…"`, `language zh`, `offers` TOOL…, `window 8000`, `threshold 0.8`, `remind 10`, `remind_on_start`, `hooks` |
 //! | `tools NAME [readonly] [replayable], …` | adds tools to `fs_read` (both), `fs_write` and `bash_run` |
 //! | `open [manual]` · `create` · `start` | a writer takes the agent up · the agent comes to exist · both |
-//! | `say "text" [queue\|steer\|interrupt\|reject] [key K] [as ID]` | a message; its id is `m1`, `m2`, … unless given |
+//! | `say "text"\|bytes N [queue\|steer\|interrupt\|reject] [key K] [as ID]` | a message; its id is `m1`, `m2`, … unless given |
 //! | `delta "text"` · `think "text"` | a piece of the answer under way |
-//! | `answer ["last piece"] [finish stop\|tool_calls\|length] [; calls TOOL{…} [invalid "why"], …]` | ends the attempt; its content is all pieces together |
+//! | `answer ["last piece"\|bytes N] [finish stop\|tool_calls\|length] [used N] [; calls TOOL{…} [invalid "why"], …]` | ends the attempt; its content is all pieces together |
+//! | `summary "text"\|bytes N [finish length]` · `summary fails CLASS …` | the model gives a summary of the history · fails as in `fail` |
 //! | `fail CLASS ["message"] [retry_after 3s] [code C]` | the attempt fails; retryable as providers usually say of the class |
 //! | `hook CALL continue\|ask "why"\|deny "why"\|result {…}` | the hooks' verdict |
 //! | `decide CALL allow\|deny [by NAME] ["note"]` | a person's decision |

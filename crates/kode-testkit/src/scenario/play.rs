@@ -11,7 +11,7 @@ use kode_core::model::Finish;
 use kode_core::tool::ToolTraits;
 use serde_json::{Map, Value};
 
-use super::script::{Asked, Attempt, Command, Line};
+use super::script::{Asked, Attempt, Command, Finished, Line};
 use super::subject::Subject;
 use super::template::Setup;
 use super::{Beat, Played};
@@ -115,6 +115,14 @@ impl Player {
             }
             Command::Delta { attempt, delta } => vec![self.delta(attempt, delta)],
             Command::Answer { attempt, text, finish, calls } => self.answer(attempt, text, finish, calls),
+            Command::Summary { attempt, text, finish } => {
+                let (nth, attempt) = self.summary(attempt);
+                vec![Input::Summarised { nth, attempt, text, finish, usage: USAGE }]
+            }
+            Command::NoSummary { attempt, error } => {
+                let (nth, attempt) = self.summary(attempt);
+                vec![Input::SummaryFailed { nth, attempt, error }]
+            }
             Command::Fail { attempt, error } => {
                 let (step, attempt) = self.attempt(attempt);
                 vec![Input::ModelFailed { step, attempt, error }]
@@ -167,6 +175,19 @@ impl Player {
         (self.subject.name().to_owned(), step, attempt)
     }
 
+    /// The attempt at a summary that is meant.
+    fn summary(&self, named: Attempt) -> (u32, u32) {
+        let live = self.subject.state().compaction().map(|c| (c.nth, c.attempt));
+        named.or(live).unwrap_or((self.subject.state().context.begun.max(1), 1))
+    }
+
+    /// What an answer costs. Where the window counts, nothing is reported unless the line says so.
+    fn usage(&self, used: Option<u64>) -> Usage {
+        let counts = self.subject.setup().template.context.window.is_some();
+        let input_tokens = used.unwrap_or(if counts { 0 } else { USAGE.input_tokens });
+        Usage { input_tokens, total_tokens: input_tokens + USAGE.output_tokens, ..USAGE }
+    }
+
     /// How often a call was started, so that its end names its last start.
     fn starts(&self, call: &kode_core::id::CallId) -> u32 {
         self.subject.state().open_call(call).map_or(1, |open| open.attempt.max(1))
@@ -198,7 +219,7 @@ impl Player {
         &mut self,
         attempt: Attempt,
         text: Option<String>,
-        finish: Option<Finish>,
+        (finish, used): Finished,
         calls: Vec<Asked>,
     ) -> Vec<Input> {
         let last = text.map(|text| self.delta(attempt, Delta::Text(text)));
@@ -210,7 +231,7 @@ impl Player {
             content: self.pieces.get(&self.key(step, attempt)).cloned().unwrap_or_default(),
             calls: calls.into_iter().map(|asked| self.find(asked)).collect(),
             finish: finish.unwrap_or(natural),
-            usage: USAGE,
+            usage: self.usage(used),
         };
         last.into_iter().chain([finished]).collect()
     }

@@ -53,6 +53,9 @@ pub(super) struct Asked {
 /// Which attempt at the model is meant, where it is not the one under way.
 pub(super) type Attempt = Option<(u32, u32)>;
 
+/// Why an answer ends, and what its request took, where the line says so.
+pub(super) type Finished = (Option<Finish>, Option<u64>);
+
 /// What a line does.
 #[derive(Debug, Clone)]
 pub(super) enum Command {
@@ -63,7 +66,9 @@ pub(super) enum Command {
     Start,
     Say { text: String, mode: SendMode, key: Option<String>, id: Option<String> },
     Delta { attempt: Attempt, delta: Delta },
-    Answer { attempt: Attempt, text: Option<String>, finish: Option<Finish>, calls: Vec<Asked> },
+    Answer { attempt: Attempt, text: Option<String>, finish: Finished, calls: Vec<Asked> },
+    Summary { attempt: Attempt, text: String, finish: Finish },
+    NoSummary { attempt: Attempt, error: ModelError },
     Fail { attempt: Attempt, error: ModelError },
     Tool { call: CallId, attempt: Option<u32>, outcome: Result<Value, ToolError> },
     Decide { call: CallId, decision: Decision, by: String, note: Option<String> },
@@ -106,6 +111,7 @@ fn command(words: &mut Words<'_>) -> Result<Command, String> {
             Command::Delta { attempt: attempt(words)?, delta: Delta::Thinking(words.json("the piece")?) }
         }
         "answer" => answer(words)?,
+        "summary" => summary(words)?,
         "fail" => fail(words)?,
         "tool" => tool(words)?,
         "decide" => decide(words)?,
@@ -169,7 +175,7 @@ fn tools(words: &mut Words<'_>) -> Result<Command, String> {
 }
 
 fn say(words: &mut Words<'_>) -> Result<Command, String> {
-    let text = words.json("what is said")?;
+    let text = words.long_text("what is said")?;
     let (mut mode, mut key, mut id) = (SendMode::Queue, None, None);
     while !words.is_empty() {
         if words.takes("key") {
@@ -184,11 +190,23 @@ fn say(words: &mut Words<'_>) -> Result<Command, String> {
 }
 
 fn answer(words: &mut Words<'_>) -> Result<Command, String> {
-    let (attempt, text) = (attempt(words)?, words.maybe_text()?);
+    let attempt = attempt(words)?;
+    let text = if words.takes("bytes") { Some(words.bytes()?) } else { words.maybe_text()? };
     let finish = if words.takes("finish") { Some(words.named("finish")?) } else { None };
+    let used = if words.takes("used") { Some(words.parsed("a number of tokens")?) } else { None };
     words.sign(';');
     let calls = if words.takes("calls") { calls(words)? } else { Vec::new() };
-    Ok(Command::Answer { attempt, text, finish, calls })
+    Ok(Command::Answer { attempt, text, finish: (finish, used), calls })
+}
+
+fn summary(words: &mut Words<'_>) -> Result<Command, String> {
+    let attempt = attempt(words)?;
+    if words.takes("fails") {
+        return Ok(Command::NoSummary { attempt, error: error(words)? });
+    }
+    let text = words.long_text("the summary")?;
+    let finish = if words.takes("finish") { words.named("finish")? } else { Finish::Stop };
+    Ok(Command::Summary { attempt, text, finish })
 }
 
 fn calls(words: &mut Words<'_>) -> Result<Vec<Asked>, String> {
@@ -205,7 +223,10 @@ fn calls(words: &mut Words<'_>) -> Result<Vec<Asked>, String> {
 }
 
 fn fail(words: &mut Words<'_>) -> Result<Command, String> {
-    let attempt = attempt(words)?;
+    Ok(Command::Fail { attempt: attempt(words)?, error: error(words)? })
+}
+
+fn error(words: &mut Words<'_>) -> Result<ModelError, String> {
     let class: ErrorClass = words.named("error class")?;
     let message = words.maybe_text()?.unwrap_or_else(|| format!("scripted {class}"));
     let mut error = ModelError { retryable: mends_itself(class), ..ModelError::fatal(class, message) };
@@ -216,7 +237,7 @@ fn fail(words: &mut Words<'_>) -> Result<Command, String> {
             other => return Err(format!("{other:?} is neither retry_after nor code")),
         }
     }
-    Ok(Command::Fail { attempt, error })
+    Ok(error)
 }
 
 /// What providers usually say of a class.
@@ -253,8 +274,7 @@ fn tool(words: &mut Words<'_>) -> Result<Command, String> {
 fn outcome(words: &mut Words<'_>) -> Result<Result<Value, ToolError>, String> {
     Ok(match words.word("ok, text or error")? {
         "ok" => Ok(words.json("the result")?),
-        // A long text, which a script would not want to hold.
-        "bytes" => Ok(Value::String("0123456789abcdef".repeat(words.parsed::<usize>("a size")? / 16))),
+        "bytes" => Ok(Value::String(words.bytes()?)),
         "error" => {
             let code = words.word("a code")?;
             let message = words.maybe_text()?.unwrap_or_else(|| format!("scripted {code}"));

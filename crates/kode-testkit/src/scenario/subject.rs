@@ -7,7 +7,8 @@ use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Millis};
 use kode_core::lineage::{Files, ForkPoint, NotForkable};
 use kode_core::machine::{
-    Batch, Cx, Effect, EffectKey, Input, Origin, Prompt, Rejected, State, Strategy, render,
+    Batch, Cx, Effect, EffectKey, Input, Origin, Prompt, Rejected, State, Strategy, overhead, render,
+    summary_prompt,
 };
 
 use super::invariants::Invariants;
@@ -34,6 +35,8 @@ impl Surroundings {
             now: self.now,
             template: &self.setup.template,
             hooks: self.setup.hooks,
+            window: None,
+            overhead: overhead(&self.setup.template, &[]),
         }
     }
 }
@@ -246,10 +249,11 @@ impl Subject {
         self.state.deadline(&self.world.cx())
     }
 
-    /// What the model would see now.
+    /// What the model would see now: where the history is being condensed, the request for a summary.
     #[must_use]
     pub fn prompt(&self) -> Prompt {
-        render(&self.state, &self.world.setup.template)
+        summary_prompt(&self.state, &self.world.cx())
+            .unwrap_or_else(|| render(&self.state, &self.world.setup.template))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The `template` line of a script: what is in force from there on.
 
-use kode_core::template::Template;
+use kode_core::template::{Template, ToolSet};
 
 use super::words::Words;
 
@@ -32,6 +32,10 @@ impl Setup {
         Ok(setup)
     }
 
+    fn remind(&mut self, steps: u32) {
+        (self.template.todo.enabled, self.template.todo.remind_every_steps) = (true, steps);
+    }
+
     fn clause(&mut self, words: &mut Words<'_>) -> Result<(), String> {
         let (permission, limits) = (&mut self.template.permission, &mut self.template.limits);
         match words.word("a clause such as `parallel 2`")? {
@@ -47,6 +51,12 @@ impl Setup {
             "tool_timeout" => limits.tool_timeout_secs = words.duration()? / 1_000,
             "expose_thinking" => self.template.expose_thinking = true,
             "system" => self.template.system_prompt = words.json("the system prompt")?,
+            "offers" => self.template.tools = ToolSet::These(words.words()),
+            "language" => self.template.language = Some(words.named("language")?),
+            "window" => self.template.context.window = Some(words.parsed("a number of tokens")?),
+            "threshold" => self.template.context.threshold = words.json("a part such as 0.8")?,
+            "remind" => self.remind(words.parsed("a number of steps")?),
+            "remind_on_start" => self.template.todo.remind_on_start = true,
             "hooks" => self.hooks = true,
             other => return Err(format!("{other:?} is no clause of a template line")),
         }

@@ -88,6 +88,16 @@ impl<'a> Words<'a> {
         self.rest.starts_with('"').then(|| self.json("the text")).transpose()
     }
 
+    /// A quoted text, or `bytes N` for a long one, which a script would not want to hold.
+    pub(super) fn long_text(&mut self, what: &str) -> Result<String, String> {
+        if self.takes("bytes") { self.bytes() } else { self.json(what) }
+    }
+
+    /// A long text of so many bytes.
+    pub(super) fn bytes(&mut self) -> Result<String, String> {
+        Ok("0123456789abcdef".repeat(self.parsed::<usize>("a size")? / 16))
+    }
+
     /// A number, or anything else that can be read from one word.
     pub(super) fn parsed<T: FromStr>(&mut self, what: &str) -> Result<T, String> {
         let word = self.word(what)?;

@@ -90,6 +90,19 @@ fn call_facts() -> Value {
     ])
 }
 
+fn context_facts() -> Value {
+    let plan = json!({"up_to": 7, "kept": [2, 6], "cut": 4096, "room": 512});
+    json!([
+        {"fact": "compaction_started", "nth": 1, "attempt": 1, "plan": plan, "before": 9000, "shift": shift()},
+        {"fact": "compaction_failed", "nth": 1, "attempt": 1, "retry_at": 9, "usage": usage(),
+            "failure": {"code": "network", "message": "no connection"}},
+        {"fact": "compacted", "nth": 1, "attempt": 2, "plan": plan, "by": "model", "preface": "[Before]",
+            "summary": "they talked", "todos": "- t", "before": 9000, "after": 4000, "usage": usage()},
+        {"fact": "todo_reminded", "reason": "steps", "content": "open: t",
+            "todos": [{"id": "1", "title": "t", "status": "pending"}]}
+    ])
+}
+
 fn parse(facts: Value) -> Vec<Fact> {
     serde_json::from_value(facts).expect("the samples are facts")
 }
@@ -100,7 +113,8 @@ fn parse(facts: Value) -> Vec<Fact> {
 /// Never, while the samples are facts.
 #[must_use]
 pub fn every_kind() -> Vec<Fact> {
-    [turn_facts(), lineage_facts(), model_facts(), call_facts()].into_iter().flat_map(parse).collect()
+    let all = [turn_facts(), lineage_facts(), model_facts(), call_facts(), context_facts()];
+    all.into_iter().flat_map(parse).collect()
 }
 
 /// Results that a careless store takes for none, and text that a careless format trips over.
@@ -159,12 +173,16 @@ mod tests {
             Fact::Forked { .. } => 22,
             Fact::Inherited { .. } => 23,
             Fact::Snapshotted { .. } => 24,
+            Fact::CompactionStarted { .. } => 25,
+            Fact::CompactionFailed { .. } => 26,
+            Fact::Compacted { .. } => 27,
+            Fact::TodoReminded { .. } => 28,
         }
     }
 
     #[test]
     fn there_is_a_sample_of_every_kind() {
         let kinds: BTreeSet<u32> = every_kind().iter().map(kind).collect();
-        assert_eq!(kinds, (0..=24).collect());
+        assert_eq!(kinds, (0..=28).collect());
     }
 }

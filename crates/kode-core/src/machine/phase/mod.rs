@@ -1,10 +1,13 @@
-//! The arms of `advance` that grew rooms of their own: the model's attempts, the round of calls, and the
-//! ways in which a call ends.
+//! The arms of `advance` that grew rooms of their own: the model's attempts, the compaction of the history, the
+//! reminders, the round of calls, and the ways in which a call ends.
 
+pub(super) mod compact;
 pub(super) mod ending;
 pub(super) mod model;
+pub(super) mod remind;
 pub(super) mod round;
 
+pub use self::remind::Reminders;
 use crate::event::{AgentState, Breakpoint};
 use crate::fact::Shift;
 use crate::id::Millis;

@@ -6,6 +6,8 @@ use crate::id::Millis;
 use crate::machine::{Cx, ModelCall, State, fnv1a};
 use crate::model::{ErrorClass, ModelError};
 
+use super::compact;
+
 /// Attempts at one step that may fail.
 const MAX_ATTEMPTS: u32 = 4;
 /// The first wait; each later one is twice as long.
@@ -28,20 +30,38 @@ pub(in crate::machine) fn started(state: &State, after: Option<&ModelCall>) -> F
     Fact::ModelStarted { step, attempt, shift }
 }
 
-/// Ends an attempt that failed.
-pub(in crate::machine) fn failed(cx: &Cx<'_>, call: &ModelCall, error: &ModelError) -> Fact {
-    let retry_at = retry_at(cx, call, error);
+/// Ends an attempt that failed. One that was too long is made again, once a step, behind a compaction.
+pub(in crate::machine) fn failed(state: &State, cx: &Cx<'_>, call: &ModelCall, error: &ModelError) -> Fact {
+    let ModelCall { step, attempt, failures, .. } = *call;
+    let retry_at = retry_at(cx, Tried { step, attempt, failures }, error, MAX_ATTEMPTS);
+    let too_long = error.class == ErrorClass::ContextOverflow && !call.condensed;
+    let compact = too_long && retry_at.is_none() && compact::forced(state, cx).is_some();
     Fact::ModelFailed {
-        step: call.step,
-        attempt: call.attempt,
+        step,
+        attempt,
         failure: error.into(),
         retry_at,
-        reset: retry_at.is_some() && !call.partial.blocks.is_empty(),
+        reset: (retry_at.is_some() || compact) && !call.partial.blocks.is_empty(),
+        compact,
     }
 }
 
-fn retry_at(cx: &Cx<'_>, call: &ModelCall, error: &ModelError) -> Option<Millis> {
-    let most = if error.class == ErrorClass::EmptyAnswer { 2 } else { MAX_ATTEMPTS };
+/// An attempt that failed, and how many had failed before it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::machine) struct Tried {
+    pub(in crate::machine) step: u32,
+    pub(in crate::machine) attempt: u32,
+    pub(in crate::machine) failures: u32,
+}
+
+/// When the next attempt begins, if one does: at most `most` may fail.
+pub(in crate::machine) fn retry_at(
+    cx: &Cx<'_>,
+    call: Tried,
+    error: &ModelError,
+    most: u32,
+) -> Option<Millis> {
+    let most = if error.class == ErrorClass::EmptyAnswer { 2 } else { most };
     if !error.retryable || call.failures + 1 >= most {
         return None;
     }
@@ -53,7 +73,7 @@ fn retry_at(cx: &Cx<'_>, call: &ModelCall, error: &ModelError) -> Option<Millis>
 }
 
 /// Doubles with each failure, and spreads agents that failed together by a hash of who and what failed.
-fn backoff(cx: &Cx<'_>, call: &ModelCall, class: ErrorClass) -> Millis {
+fn backoff(cx: &Cx<'_>, call: Tried, class: ErrorClass) -> Millis {
     let first = if class == ErrorClass::Overloaded { BACKOFF_OVERLOADED } else { BACKOFF };
     let wait = first << call.failures;
     let spread =

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kode_core::fact::{Entry, Fact};
 use kode_core::id::{CallId, Epoch, Millis};
-use kode_core::machine::{Cx, EffectKey, OpenCall, State, render};
+use kode_core::machine::{Cx, EffectKey, OpenCall, State, SummaryStage, render, summary_prompt};
 
-use super::prompt::sendable;
+use super::prompt::{Requests, answerable};
 use super::{Checked, hold};
 
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,7 @@ pub(super) struct Effects {
     manual: bool,
     epoch: Epoch,
     template_changed: bool,
+    prompt: Requests,
 }
 
 impl Effects {
@@ -33,9 +34,13 @@ impl Effects {
     }
 
     pub(super) fn entry(&mut self, entry: &Entry) -> Checked {
+        self.prompt.entry(entry);
         match &entry.fact {
             Fact::ModelStarted { step, attempt, .. } => {
                 self.started.insert(EffectKey::Model { step: *step, attempt: *attempt }, entry.epoch);
+            }
+            Fact::CompactionStarted { nth, attempt, .. } => {
+                self.started.insert(EffectKey::Compact { nth: *nth, attempt: *attempt }, entry.epoch);
             }
             Fact::ToolStarted { call, attempt, .. } => {
                 *self.starts.entry(call.clone()).or_default() += 1;
@@ -91,7 +96,13 @@ impl Effects {
         match key {
             EffectKey::Model { .. } => {
                 hold!(durable, "{key:?} is wanted before its start is durable");
-                sendable(&render(state, cx.template))
+                self.prompt.sendable(&render(state, cx.template))
+            }
+            EffectKey::Compact { .. } => {
+                hold!(durable, "{key:?} is wanted before its start is durable");
+                let prompt =
+                    summary_prompt(state, cx).ok_or("a summary is wanted, and nothing asks for it")?;
+                answerable(&prompt)
             }
             EffectKey::Tool { call, .. } => {
                 hold!(durable, "{key:?} is wanted before its start is durable");
@@ -130,6 +141,7 @@ fn not_stuck(cx: &Cx<'_>, state: &State) -> Checked {
     let calls = || state.round().into_iter().flat_map(|round| &round.calls);
     let waits = !state.wanted(cx).is_empty()
         || matches!(turn.phase, kode_core::machine::Phase::Backoff { .. })
+        || state.compaction().is_some_and(|c| matches!(c.stage, SummaryStage::Waiting { .. }))
         || (turn.stop.is_some() && calls().any(OpenCall::running))
         || (turn.stop.is_none() && calls().any(OpenCall::undecided))
         || state.unsettled().next().is_some();

@@ -1,20 +1,55 @@
 //! The prompt: each call has its one result in the next message, and no message is empty.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kode_core::id::CallId;
+use kode_core::fact::{Entry, Fact};
+use kode_core::id::{CallId, MessageId};
 use kode_core::machine::Prompt;
 use kode_core::message::{Block, Message, Role};
 
 use super::{Checked, hold};
 
+/// What users asked for, as the facts tell it: nothing of the prompt is taken on trust.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests {
+    asked: BTreeMap<MessageId, Vec<Block>>,
+    newest: Option<MessageId>,
+}
+
+impl Requests {
+    pub(super) fn entry(&mut self, entry: &Entry) {
+        match &entry.fact {
+            Fact::MessageQueued { id, content, .. } => drop(self.asked.insert(id.clone(), content.clone())),
+            Fact::TurnStarted { messages, .. } | Fact::Steered { messages } => {
+                self.newest = messages.last().cloned().or(self.newest.take());
+            }
+            _ => {}
+        }
+    }
+
+    /// What must hold of everything that a model is sent in a turn.
+    pub(super) fn sendable(&self, prompt: &Prompt) -> Checked {
+        answerable(prompt)?;
+        let begin = prompt.messages.get(prompt.turn_start).map(|m| m.role);
+        hold!(begin == Some(Role::User), "the turn begins with a message of {begin:?}");
+        let newest = self.newest.as_ref().and_then(|id| Some((id, self.asked.get(id)?)));
+        let Some((id, content)) = newest else {
+            return Err("the model is asked, and nobody asked it".into());
+        };
+        let whole = prompt.messages.iter().any(|m| m.id == *id && m.content == *content);
+        hold!(whole, "the newest request, {id}, is not in the prompt as it was made");
+        Ok(())
+    }
+}
+
 /// What must hold of everything that a model is sent.
-pub(super) fn sendable(prompt: &Prompt) -> Checked {
+pub(super) fn answerable(prompt: &Prompt) -> Checked {
     paired(prompt.messages.iter())?;
+    let first = prompt.messages.get(0).map(|m| m.role);
+    hold!(first == Some(Role::User), "the first message of a prompt is {first:?}'s");
     let last = prompt.messages.last().map(|m| m.role);
     hold!(last == Some(Role::User), "the last message of a prompt is {last:?}'s");
-    let begin = prompt.messages.get(prompt.turn_start).map(|m| m.role);
-    hold!(begin == Some(Role::User), "the turn begins with a message of {begin:?}");
     Ok(())
 }
 

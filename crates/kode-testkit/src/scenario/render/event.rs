@@ -45,6 +45,12 @@ fn detail(event: &Event) -> String {
         Event::AgentCreated { template_id } => template_id.to_string(),
         Event::AgentForked { from, at } => format!("{from} at {at}"),
         Event::AgentResumed { strategy, sealed } => format!("{strategy} sealed [{}]", list(sealed)),
+        Event::ContextCompression { phase, ratio, summary } => {
+            let ratio = ratio.map(|ratio| format!(" to {ratio}")).unwrap_or_default();
+            format!("{}{ratio}{}", name(phase), noted(summary.as_deref()))
+        }
+        Event::TodoReminder { todos: open, reason } => format!("{} {}", name(reason), todos(open)),
+        Event::ReminderSent { category, content } => format!("{} {}", name(category), quoted(content)),
         Event::TodoChanged { previous, current } => {
             format!("{} to {}", todos(previous), todos(current))
         }

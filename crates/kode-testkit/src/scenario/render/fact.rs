@@ -1,6 +1,6 @@
 //! One entry as a line: its seq, its fact's name and what its events do not say.
 
-use kode_core::fact::{Entry, Fact, ModelFailure, NewCall, Stop};
+use kode_core::fact::{CompactionPlan, Entry, Fact, ModelFailure, NewCall, Stop};
 use kode_core::hook::Verdict;
 use kode_core::lineage::Files;
 use kode_core::message::Block;
@@ -43,11 +43,28 @@ fn detail(entry: &Entry) -> String {
         Fact::ModelAnswered { step, attempt, content, calls, finish, .. } => {
             format!("{step}.{attempt} {} {}{}", name(finish), blocks(content), list(calls.iter().map(asked)))
         }
-        Fact::ModelFailed { step, attempt, failure, retry_at, .. } => {
+        Fact::ModelFailed { step, attempt, failure, retry_at, compact, .. } => {
             let next = retry_at.map(|at| format!("retry in {}", span(at.saturating_sub(entry.at))));
+            let next = next.or_else(|| compact.then(|| "condense".to_owned()));
             format!("{step}.{attempt} {} {}", failed(failure), next.unwrap_or_else(|| "no retry".into()))
         }
         Fact::ModelStopped { step, attempt, content, .. } => format!("{step}.{attempt} {}", blocks(content)),
+        Fact::CompactionStarted { nth, attempt, plan, before, .. } => {
+            format!("{nth}.{attempt} {} of {before} tokens", planned(plan))
+        }
+        Fact::CompactionFailed { nth, attempt, failure, retry_at, .. } => {
+            let next = retry_at.map(|at| format!("retry in {}", span(at.saturating_sub(entry.at))));
+            format!("{nth}.{attempt} {} {}", failed(failure), next.unwrap_or_else(|| "no retry".into()))
+        }
+        Fact::Compacted { nth, attempt, plan, by, summary, before, after, .. } => {
+            let by = name(by);
+            format!(
+                "{nth}.{attempt} by {by} {} {before} to {after} tokens {}",
+                planned(plan),
+                quoted(summary)
+            )
+        }
+        Fact::TodoReminded { reason, todos, .. } => format!("{} {} open", name(reason), todos.len()),
         Fact::HookAnswered { call, verdict } => format!("{call} {}", said(verdict)),
         Fact::ApprovalsRequested { calls, .. } => list(calls.iter().map(|c| asked_about(c, entry))),
         Fact::Paused { .. } => String::new(),
@@ -97,6 +114,12 @@ fn asked(new: &NewCall) -> String {
     };
     let problem = new.problem.as_ref().map(|p| format!(" problem {}", p.code)).unwrap_or_default();
     format!("; {} {}{}{traits}{problem}", new.call.id, new.call.name, new.input)
+}
+
+fn planned(plan: &CompactionPlan) -> String {
+    let kept = if plan.kept.is_empty() { String::new() } else { format!(" but [{}]", list(&plan.kept)) };
+    let cut = plan.cut.map(|bytes| format!(", results cut to {bytes} bytes")).unwrap_or_default();
+    format!("without messages before {}{kept}{cut}, room {}", plan.up_to, plan.room)
 }
 
 fn asked_about(asked: &kode_core::call::Call, entry: &Entry) -> String {

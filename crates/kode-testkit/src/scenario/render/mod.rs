@@ -72,11 +72,12 @@ fn envelope_line(envelope: &Envelope) -> String {
 fn effect_line(key: &EffectKey, effect: &Effect) -> String {
     match (key, effect) {
         (EffectKey::Model { step, attempt }, _) => format!("model {step}.{attempt}"),
+        (EffectKey::Compact { nth, attempt }, _) => format!("summary {nth}.{attempt}"),
         (EffectKey::Hooks { call }, _) => format!("hooks {call}"),
         (EffectKey::Tool { call, attempt }, Effect::Tool { tool, input }) => {
             format!("tool {call}.{attempt} {tool}{input}")
         }
-        (EffectKey::Tool { call, attempt }, Effect::Model | Effect::Hooks { .. }) => {
+        (EffectKey::Tool { call, attempt }, Effect::Model | Effect::Compact | Effect::Hooks { .. }) => {
             format!("tool {call}.{attempt} with another effect")
         }
     }
