@@ -28,7 +28,7 @@ const OUT: &str = "target/mutants";
 /// How many of a hundred mutants that compile must be caught.
 const FLOOR: usize = 90;
 /// Address space of one build or test, in KiB: a mutant that never rests is stopped before the machine suffers.
-const MEMORY_KIB: u32 = 8 << 20;
+const MEMORY_KIB: u32 = 4 << 20;
 
 /// Of a mutant only the crate and the testkit are built and only the `machine` tests run; nextest ends at the first
 /// that fails. The tree itself stays as it is: cargo-mutants works on a copy.

@@ -239,3 +239,28 @@ fn a_store_that_cannot_be_written_is_refused_with_a_reason() {
     let output = command.output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).lines().count()), (Some(1), 1), "{}", stderr(&output));
 }
+
+/// Scenario 29. A work directory that cannot be had is an error that says so, and the agent is as it was.
+#[tokio::test]
+async fn g7_a_work_directory_that_cannot_be_had_leaves_the_agent_as_it_was() {
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(&dir);
+    server.post("/api/agents/user:1/messages", &json!({ "text": "hello" })).await;
+    server.until_ready("user:1").await;
+    let (_, before) = server.get("/api/agents/user:1/messages").await;
+    server.kill();
+
+    let work = dir.path().join("workspace/user:1");
+    std::fs::remove_dir_all(&work).unwrap();
+    std::fs::write(&work, "in the way").unwrap();
+    let server = Server::start(&dir);
+    let (status, refused) = server.post("/api/agents/user:1/messages", &json!({ "text": "again" })).await;
+    assert_eq!((status, &refused["code"]), (500, &json!("sandbox_unavailable")), "{refused}");
+    assert!(!refused.to_string().contains(dir.path().to_str().unwrap()), "a host path was told: {refused}");
+    assert_eq!(server.get("/api/agents/user:1/messages").await.1, before);
+
+    std::fs::remove_file(&work).unwrap();
+    let (status, taken) = server.post("/api/agents/user:1/messages", &json!({ "text": "again" })).await;
+    assert_eq!(status, 202, "{taken}");
+    server.until_ready("user:1").await;
+}

@@ -93,3 +93,40 @@ async fn an_interrupt_closes_the_connection_as_the_model_sees_it() {
     assert!(told.contains("well"), "{told}");
     bench.check(&told);
 }
+
+/// An answer that asks for this file under an id of the model's that is always the same.
+fn same_id(path: &str) -> Reply {
+    let arguments = json!({ "path": path, "content": path }).to_string();
+    let call = json!({ "index": 0, "id": "same", "type": "function", "function": { "name": "fs_write", "arguments": arguments } });
+    let delta = json!({ "role": "assistant", "tool_calls": [call] });
+    let chunk = json!({ "id": path, "created": 1, "model": "glm", "choices": [{ "index": 0, "delta": delta, "finish_reason": "tool_calls" }] });
+    Reply::wire([format!("data: {chunk}\n\n"), "data: [DONE]\n\n".to_owned()])
+}
+
+/// Scenario 50. Upstream's SQL stores key records by the model's id, and such ids collide [S]. Here an id is kode's own, and the model is answered under it.
+#[tokio::test]
+async fn g2_ids_that_the_model_repeats_are_told_apart_over_turns_and_agents() {
+    let bench = Bench::new().await;
+    for (agent, path) in [("user:1", "a"), ("user:1", "b"), ("user:2", "c")] {
+        bench.glm.push(same_id(path));
+        bench.glm.push(Reply::text("written"));
+        let sent =
+            bench.server.post(&format!("/api/agents/{agent}/messages"), &json!({ "text": path })).await;
+        assert_eq!(sent.0, 202, "{}", sent.1);
+        bench.server.until_ready(agent).await;
+    }
+    let ended = async |agent: &str| -> Vec<(String, String)> {
+        let events = bench.server.events(agent).await;
+        let ends = events.iter().filter(|e| e["event"]["type"] == "tool:end").map(|e| &e["event"]["call"]);
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        ends.map(|call| (text(&call["id"]), text(&call["state"]))).collect()
+    };
+    let call = |id: &str| (id.to_owned(), "COMPLETED".to_owned());
+    assert_eq!(ended("user:1").await, [call("call_1_0"), call("call_3_0")]);
+    assert_eq!(ended("user:2").await, [call("call_1_0")]);
+    for (agent, path) in [("user:1", "a"), ("user:1", "b"), ("user:2", "c")] {
+        let file = bench.dir.path().join("workspace").join(agent).join(path);
+        assert_eq!(std::fs::read_to_string(file).unwrap(), path);
+    }
+    bench.check("");
+}

@@ -94,7 +94,7 @@ fn g6_an_approval_expires() {
     );
 }
 
-/// Scenario 21.
+/// Scenario 21. Upstream does not go on after so long a wait [S].
 #[test]
 fn g6_an_approval_waits_as_long_as_it_takes() {
     check(
@@ -113,7 +113,7 @@ fn g6_an_approval_waits_as_long_as_it_takes() {
     );
 }
 
-/// Scenario 22.
+/// Scenario 22. In upstream a question is lost with the process, and its call stays open [S].
 #[test]
 fn g6_an_approval_survives_a_crash() {
     check(

@@ -63,3 +63,23 @@ fn a_crash_asks_again_only_for_verdicts_that_were_lost() {
         "#,
     );
 }
+
+/// The first verdict on a call counts; a second one is too late, also while the call waits for its place.
+#[test]
+fn a_call_has_one_verdict() {
+    check(
+        "hooks_once",
+        r#"
+        template hooks; parallel 1
+        start
+        say "go"
+        answer; calls bash_run{"n":0}, bash_run{"n":1}
+        hook call_1_0 continue
+        hook call_1_1 continue
+        hook call_1_1 deny "too late"
+        tool call_1_0 ok 0
+        tool call_1_1 ok 1
+        answer "both"
+        "#,
+    );
+}

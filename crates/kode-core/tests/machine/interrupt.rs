@@ -1,4 +1,5 @@
-//! Interrupts, at every place where an agent can be. Scenario 34 throughout.
+//! Interrupts, at every place where an agent can be. Scenario 34 throughout: upstream leaves
+//! the stream running, gives two results, or loses the next message [S].
 
 use crate::check::check;
 

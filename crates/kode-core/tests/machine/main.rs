@@ -19,4 +19,5 @@ mod refusals;
 mod reminders;
 mod tools;
 mod turn;
+mod view;
 mod world;

@@ -130,3 +130,25 @@ fn an_idempotency_key_is_forgotten_in_the_end() {
         "#,
     );
 }
+
+/// A day is a day, whatever other keys came meanwhile.
+#[test]
+fn g1_an_idempotency_key_is_known_for_the_whole_day() {
+    check(
+        "idempotency_a_day",
+        r#"
+        start
+        say "a" key k1
+        answer "1"
+        advance 23h
+        say "b" key k2
+        answer "2"
+        say "a" key k1
+        advance 1h
+        say "c" key k3
+        answer "3"
+        say "a" key k1
+        answer "4"
+        "#,
+    );
+}

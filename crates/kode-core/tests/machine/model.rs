@@ -2,7 +2,8 @@
 
 use crate::check::check;
 
-/// Scenario 35. What a failed attempt had shown is void before the next one shows anything.
+/// Scenario 35. What a failed attempt had shown is void before the next one shows anything; upstream gives the answer
+/// before it instead [S].
 #[test]
 fn g9_a_failed_attempt_is_voided_and_tried_again() {
     check(
@@ -72,6 +73,21 @@ fn a_retry_waits_as_long_as_the_provider_asks() {
         fail rate_limited retry_after 10ms
         advance 5s
         fail rate_limited retry_after 121s
+        "#,
+    );
+}
+
+/// Two minutes are still waited for, and not a moment longer.
+#[test]
+fn a_wish_of_just_two_minutes_is_kept() {
+    check(
+        "retry_after_two_minutes",
+        r#"
+        start
+        say "hello"
+        fail rate_limited retry_after 120s
+        advance 120s
+        fail rate_limited retry_after 120001ms
         "#,
     );
 }

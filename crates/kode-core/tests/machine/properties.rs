@@ -49,6 +49,7 @@ proptest! {
 proptest! {
     #![proptest_config(config("lives cut at every entry", 40))]
 
+    /// Scenario 27. Upstream leaves calls without a result, or with two [S].
     /// G1, G2 and G3: cut off after any entry, within batches too, a life goes on under the next writer,
     /// also when that one is cut off again.
     #[test]

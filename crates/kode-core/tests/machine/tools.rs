@@ -40,7 +40,7 @@ fn g2_five_calls_two_at_once_keep_their_order() {
     );
 }
 
-/// Scenarios 13 and 14: told to the model, told as tool:end, and never run; what is right runs.
+/// Scenarios 13 and 14: told to the model, told as tool:end (not so upstream [S]), and never run; what is right runs.
 #[test]
 fn g2_an_unknown_tool_and_wrong_arguments_are_results() {
     check(
@@ -87,7 +87,8 @@ fn readonly_refuses_what_changes_things() {
     );
 }
 
-/// Scenario 17. A tool that does not come back is abandoned, and its late result is forgotten.
+/// Scenario 17. A tool that does not come back is abandoned, and its late result is forgotten; upstream waits for it
+/// for ever [S].
 #[test]
 fn g10_a_tool_that_overstays_is_given_up() {
     check(
@@ -177,6 +178,23 @@ fn todos_change_by_version_and_keep_their_rules() {
         answer; calls todo_write{}
         todos version 2 []
         crash
+        "#,
+    );
+}
+
+/// Scenario 15. A failure of the tool's own is a result with a hint, and the monitor hears of it.
+#[test]
+fn g2_a_tool_that_fails_is_told_to_the_model_and_the_monitor() {
+    check(
+        "tool_fails",
+        r#"
+        start
+        say "go"
+        answer; calls bash_run{"cmd":"a"}, fs_read{"path":"b"}
+        tool call_1_0 error broken "it broke" "try another"
+        tool call_1_1 ok "B"
+        prompt
+        answer "one of two"
         "#,
     );
 }

@@ -86,6 +86,7 @@ async fn g4_a_hundred_subscribers_share_one_copy_and_see_the_same() {
     }
 }
 
+/// Scenarios 6 and 7. Upstream loses or doubles what is told meanwhile [S].
 #[tokio::test]
 async fn g4_any_cursor_gives_exactly_what_follows_live_or_replayed() {
     let script = || Script::new().text("x").call("slow", json!({}));
@@ -176,6 +177,7 @@ async fn a_deleted_agent_ends_its_run_its_streams_and_does_not_come_back() {
     assert!(again.view().transcript.is_empty() && again.view().cursor > last, "the name's cursors go on");
 }
 
+/// Scenario 51. Upstream adds manual and skills to the shared template with each agent [S].
 #[tokio::test]
 async fn g11_every_agent_is_told_the_same_of_itself_and_its_tools() {
     let world = World::new((0..50).map(|_| Script::new().text("hello")));

@@ -62,6 +62,7 @@ async fn files_go_only_when_that_is_asked_for() {
     assert!(world.files.open(&id("gone"), &SandboxSpec::default()).await.is_ok());
 }
 
+/// Scenario 30. Upstream deletes the history of an agent whose template or tool is missing [S].
 #[tokio::test]
 async fn g7_an_agent_whose_template_is_gone_cannot_run_and_can_still_be_deleted() {
     let world = World::new();

@@ -14,6 +14,7 @@ use kode_testkit::faulty::{Op, When};
 
 use crate::world::{World, careful, id, made, plain};
 
+/// Scenario 44. In upstream concurrent creations pass the capacity [S].
 #[tokio::test]
 async fn g5_concurrent_callers_meet_one_opening_and_one_of_them_created_it() {
     let world = World::new();

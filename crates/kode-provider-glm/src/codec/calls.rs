@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(finish(deltas), Ok(vec![call("f", "{}"), call("g", "{}")]));
     }
 
+    /// Scenario 9. Upstream mixes such pieces up [S].
     #[test]
     fn interleaved_fragments_find_their_call_and_come_in_the_order_of_their_index() {
         let deltas = [

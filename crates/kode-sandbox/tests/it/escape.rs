@@ -51,6 +51,7 @@ async fn g8_dots_and_absolute_paths_lead_nowhere() {
     }
 }
 
+/// Scenario 39. Upstream follows links out [S].
 #[tokio::test]
 async fn g8_links_out_are_refused_and_links_inside_work() {
     let host = Host::new().await;

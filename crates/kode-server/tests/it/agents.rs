@@ -116,3 +116,13 @@ async fn the_status_of_an_agent_says_where_it_stands() {
     assert_eq!(unknown["sandbox"]["level"], "files", "as around the last agent of the template");
     assert_eq!(unknown.get("lastBookmark"), None);
 }
+
+/// Scenario 1.
+#[tokio::test]
+async fn a_fresh_agent_has_done_nothing() {
+    let world = World::new();
+    world.post("/api/agents", json!({ "agentId": "user:1" })).await;
+    let status = world.get("/api/agents/user:1/status").await.json;
+    let told = (&status["state"], &status["breakpoint"], &status["stepCount"], &status["lastSfpIndex"]);
+    assert_eq!(told, (&json!("READY"), &json!("READY"), &json!(0), &json!(-1)));
+}

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::world::World;
 
+/// Scenario 51. Upstream joins an id to a path as it is [S].
 #[tokio::test]
 async fn a_name_that_is_no_agent_id_is_refused_on_every_route_in_every_disguise() {
     let world = World::new();

@@ -168,6 +168,7 @@ async fn a_browser_that_waits_for_a_first_run_may_reconnect() {
     assert_eq!(reconnect(&world, "/api/agents/a/stream", head).await.status(), 200);
 }
 
+/// Scenario 5.
 #[tokio::test]
 async fn channels_are_what_was_asked_for() {
     let world = World::new();

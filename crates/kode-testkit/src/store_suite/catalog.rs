@@ -98,6 +98,7 @@ pub async fn lists_are_ordered_and_paged<B: Bench>(bench: B) {
     assert_eq!(store.list("", None, 0).await, Ok(vec![]));
 }
 
+/// Scenario 31.
 /// Only entries do.
 pub async fn a_lease_alone_makes_no_agent<B: Bench>(bench: B) {
     let (store, agent) = (bench.open().await, id("a"));

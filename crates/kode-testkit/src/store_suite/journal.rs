@@ -8,6 +8,7 @@ use kode_core::store::{Durability, Journal, Leases, StoreError};
 use super::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, seqs, step};
 use super::{Bench, facts};
 
+/// Scenario 49.
 /// Entries of every kind of fact read back equal.
 pub async fn every_kind_of_fact_comes_back_as_it_was<B: Bench>(bench: B) {
     let (store, agent) = (bench.open().await, id("a"));

@@ -134,6 +134,7 @@ pub async fn the_head_is_the_last_entry<B: Bench>(bench: B) {
     assert_eq!(bench.open().await.head(&agent).await, Ok(Some(head)));
 }
 
+/// Scenario 32. Upstream truncates a file before it writes it again, and readers find nothing [S].
 /// While someone writes, each read is a prefix of what will have been written, and no shorter than the last.
 pub async fn a_reader_beside_a_writer_sees_a_growing_whole<B: Bench>(bench: B) {
     let (store, agent) = (bench.open().await, id("a"));
@@ -147,7 +148,11 @@ pub async fn a_reader_beside_a_writer_sees_a_growing_whole<B: Bench>(bench: B) {
     let reader = async {
         let mut seen: Vec<Vec<Entry>> = vec![Vec::new()];
         while seen.last().is_none_or(|last| last.len() < 90) {
-            seen.push(all(&store, &agent).await);
+            let there = all(&store, &agent).await;
+            // Scenario 32: who has seen the agent never finds it missing, however much is being written.
+            let head = store.head(&agent).await.expect("the head can be read");
+            assert!(there.is_empty() || head.is_some(), "the agent is there and its head is not");
+            seen.push(there);
             tokio::task::yield_now().await;
         }
         seen

@@ -8,6 +8,7 @@ fn edit(old: &str, new: &str) -> Value {
     json!({"path": "f", "old_string": old, "new_string": new})
 }
 
+/// Scenario 40. In upstream a `$` of the new text is a pattern of the regex engine [S].
 #[tokio::test]
 async fn one_match_is_replaced_and_shown_as_a_diff() {
     for stage in stages(&[("f", "a\nb\nc\nd\ne\n")]).await {

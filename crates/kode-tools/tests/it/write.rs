@@ -18,6 +18,7 @@ async fn a_file_is_made_with_its_directories_and_then_replaced() {
     }
 }
 
+/// Scenario 38.
 #[tokio::test]
 async fn a_change_by_somebody_else_is_not_overwritten_until_it_was_read() {
     for stage in stages(&[("f", "one\n")]).await {
