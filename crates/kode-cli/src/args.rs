@@ -18,6 +18,9 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Fold a journal and print the state, the effects it wants and the prompt that the model would see.
     Replay(Replay),
+    /// Look after a store.
+    #[command(subcommand)]
+    Store(Store),
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -56,6 +59,29 @@ pub(crate) struct Replay {
     /// Fold only up to this entry.
     #[arg(long, value_name = "SEQ")]
     pub(crate) at: Option<u64>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Take over the agents that the TypeScript SDK kept in a directory.
+    Import(Import),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The directory that the SDK's file store wrote: it has DIR/<agentId>/meta.json. It is only read.
+    pub(crate) dir: PathBuf,
+    /// Say what would be done, and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The template that agents get: OLD=NEW for those of one template, NEW for all. The first that fits counts.
+    #[arg(long = "template", value_name = "OLD=NEW")]
+    pub(crate) templates: Vec<String>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

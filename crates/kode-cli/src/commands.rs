@@ -2,3 +2,4 @@
 
 pub(crate) mod replay;
 pub(crate) mod serve;
+pub(crate) mod store;

@@ -20,6 +20,7 @@ pub(super) const EDGES: &[Edges] = &[
     Edges { package: "kode-tools", may_use: &["kode-core"], why: LEAF },
     Edges { package: "kode-provider-glm", may_use: &["kode-core"], why: LEAF },
     Edges { package: "kode-mcp", may_use: &["kode-core"], why: LEAF },
+    Edges { package: "kode-import", may_use: &["kode-core"], why: LEAF },
     Edges { package: "kode-pool", may_use: &["kode-core"], why: "it is made of ports, so any store fits" },
     Edges {
         package: "kode-server",
@@ -34,6 +35,7 @@ pub(super) const EDGES: &[Edges] = &[
 
 const SHIPPED: &[&str] = &[
     "kode-core",
+    "kode-import",
     "kode-mcp",
     "kode-pool",
     "kode-provider-glm",
@@ -47,6 +49,7 @@ const SHIPPED: &[&str] = &[
 
 const WHOLE: &[&str] = &[
     "kode-core",
+    "kode-import",
     "kode-mcp",
     "kode-pool",
     "kode-provider-glm",

@@ -6,6 +6,7 @@ mod bad_input;
 mod docs;
 mod glm;
 mod harness;
+mod import;
 mod kill;
 mod replay;
 mod spine;
