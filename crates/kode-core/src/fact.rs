@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::parts::{
-    CallProblem, ChunkPart, CompactionPlan, CondensedBy, IdempotencyKey, ModelFailure, NewCall,
+    CallProblem, ChunkPart, CompactionPlan, CondensedBy, IdempotencyKey, Kept, ModelFailure, NewCall,
     ReminderReason, SendMode, Shift, Stop,
 };
 use crate::call::{Call, Decision};
@@ -24,7 +24,7 @@ use crate::todo::{Todo, TodoList};
 /// One entry of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its place; gapless from 1.
+    /// Its place; gapless from 1, where an elided entry stands for a whole range.
     pub seq: Seq,
     /// The epoch of its writer; never falls.
     pub epoch: Epoch,
@@ -32,7 +32,7 @@ pub struct Entry {
     pub at: Millis,
     /// The cursor of its first event, or the one that the next event will have, if it tells none.
     pub cursor: Cursor,
-    /// How many events it tells.
+    /// How many cursors are its events'. It tells as many events, or fewer where some were elided.
     pub events: u32,
     /// What happened.
     pub fact: Fact,
@@ -160,6 +160,18 @@ pub enum Fact {
         attempt: u32,
         /// In order.
         parts: Vec<ChunkPart>,
+    },
+    /// A run of [`Fact::ModelChunk`] of which only the starts and ends of blocks are left: a checkpoint covers
+    /// the rest. Its entry has the seq of the run's last and stands for all of them; its cursors are theirs.
+    Elided {
+        /// The run's first entry.
+        from: Seq,
+        /// Of which step.
+        step: u32,
+        /// Of which attempt.
+        attempt: u32,
+        /// The events that are left, in order.
+        kept: Vec<Kept>,
     },
     /// The model answered.
     ModelAnswered {

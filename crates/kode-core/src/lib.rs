@@ -6,6 +6,7 @@ pub mod agent;
 pub mod call;
 pub mod clock;
 mod driver;
+pub mod elide;
 pub mod event;
 pub mod fact;
 pub mod hook;

@@ -79,7 +79,7 @@ impl Tip {
 
     /// Behind a line that is whole by itself.
     pub(crate) fn behind(line: &Line<'_>) -> Self {
-        Self { head: line.head, crc: line.crc }
+        Self { head: line.head, crc: line.link() }
     }
 
     /// The next line, if the chunk is it.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease,
-    Leases, StoreError, StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
+    Lease, Leases, StoreError, StoreResult,
 };
 
 use crate::check::Report;
@@ -94,6 +94,11 @@ impl Journal for FsStore {
                 self.blocking(move |store| store.append(&lease, expected, batch, grade)).await
             }
         }
+    }
+
+    async fn elide(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()> {
+        let (lease, runs) = (lease.clone(), runs.to_vec());
+        self.blocking(move |store| store.elide(&lease, &runs)).await
     }
 
     async fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {

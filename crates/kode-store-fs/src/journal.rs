@@ -66,6 +66,11 @@ impl<S: Source> Journal<S> {
         self.segments.last().expect("a journal has a segment")
     }
 
+    /// Each segment with the seq at which the next one takes over, if there is one.
+    pub(crate) fn closed(&self) -> impl Iterator<Item = (&Segment<S>, Head)> {
+        self.segments.iter().zip(&self.segments[1..]).map(|(segment, next)| (segment, next.header.after))
+    }
+
     /// The segment that is written to, alone.
     pub(crate) fn into_last(mut self) -> Segment<S> {
         self.segments.pop().expect("a journal has a segment")
@@ -146,11 +151,18 @@ impl<S: Source> Journal<S> {
             let place = format!("{}/{file}, byte {}", self.agent, chunk.at);
             return Err(incompatible(&place, "the line is whole, but its entries are of a later version"));
         };
-        let gapless = entries.iter().map(|e| e.seq.0).eq(before.seq.0 + 1..=line.head.seq.0);
         let wrong =
             || damaged(&self.agent, &file, chunk.at, "the line's entries are not those that it names");
+        let gapless = is_gapless(entries.iter().map(|e| e.seq), before.seq, line);
         gapless.then_some(entries).ok_or_else(wrong)
     }
+}
+
+/// Whether entries lead from a seq to the line's head, those that stand for a range counted for all of it.
+fn is_gapless(seqs: impl Iterator<Item = Seq>, before: Seq, line: &Line<'_>) -> bool {
+    let from = |seq: Seq| line.elided.iter().find(|(_, to)| *to == seq).map_or(seq, |(from, _)| *from);
+    let end = seqs.into_iter().try_fold(before, |end, seq| (from(seq) == end.next()).then_some(seq));
+    end == Some(line.head.seq)
 }
 
 /// Whether all events and entries up to a head come before what is asked for.

@@ -9,6 +9,7 @@
 //!   store    the ports' steps, blocking           slots   which lease is in force
 //!     writer   one journal under a lease          names   marks, tombstones, epochs
 //!     journal  its segments, its end, its pages   checkpoint · blobs · check · reserve
+//!     elide    what is left of a segment          stage    making a segment's file
 //!       segment  finding a place, walking lines
 //!         chain    which line may follow which    (pure)
 //!         line     one line                       (pure)
@@ -21,6 +22,7 @@ mod check;
 mod checkpoint;
 mod commit;
 mod disk;
+mod elide;
 mod error;
 mod fs_store;
 mod journal;
@@ -30,6 +32,7 @@ mod names;
 mod reserve;
 mod segment;
 mod slots;
+mod stage;
 mod store;
 mod writer;
 

@@ -9,8 +9,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// The format of journals that this version writes. It reads this one and every lower one.
-pub(crate) const FORMAT: u32 = 1;
+/// The format of journals that this version writes. It reads this one and every lower one. Format 2 has lines
+/// that stand for others.
+pub(crate) const FORMAT: u32 = 2;
 
 /// How each line begins; eight digits of its checksum follow.
 const OPENING: &[u8] = br#"{"crc":""#;
@@ -93,11 +94,20 @@ pub(crate) struct Line<'a> {
     pub synced: Seq,
     /// Where the journal ends with this line.
     pub head: Head,
+    /// For a line that stands for others: the checksum of the last of them, which the next line names.
+    pub anchor: Option<Crc>,
+    /// The ranges of seqs of which one entry each, the last, is left.
+    pub elided: Vec<(Seq, Seq)>,
     /// The entries as written: a JSON array.
     pub entries: &'a [u8],
 }
 
 impl Line<'_> {
+    /// The checksum that the next line must name.
+    pub(crate) fn link(&self) -> Crc {
+        self.anchor.unwrap_or(self.crc)
+    }
+
     /// Whether the line only says what is on the disk: it has no entries and ends where the one before does.
     pub(crate) fn is_mark(&self) -> bool {
         self.entries == b"[]"
@@ -111,6 +121,10 @@ struct Place {
     synced: Seq,
     #[serde(with = "HeadMembers")]
     head: Head,
+    #[serde(default)]
+    anchor: Option<Crc>,
+    #[serde(default)]
+    elided: Vec<(Seq, Seq)>,
 }
 
 /// A line's members after its checksum, as they are written.
@@ -120,6 +134,10 @@ struct Members<'a> {
     synced: Seq,
     #[serde(with = "HeadMembers")]
     head: Head,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchor: Option<Crc>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    elided: &'a [(Seq, Seq)],
     entries: &'a RawValue,
 }
 
@@ -140,7 +158,19 @@ pub(crate) fn entries(json: &[u8]) -> serde_json::Result<Vec<Entry>> {
 
 /// One line with its newline, and its checksum.
 pub(crate) fn write(prev: Crc, synced: Seq, head: Head, entries: &RawValue) -> (Vec<u8>, Crc) {
-    seal(&Members { prev, synced, head, entries })
+    seal(&Members { prev, synced, head, anchor: None, elided: &[], entries })
+}
+
+/// One line that stands for others, between `prev` and the last of them, `anchor`.
+pub(crate) fn write_elided(
+    prev: Crc,
+    synced: Seq,
+    head: Head,
+    anchor: Crc,
+    elided: &[(Seq, Seq)],
+    entries: &RawValue,
+) -> Vec<u8> {
+    seal(&Members { prev, synced, head, anchor: Some(anchor), elided, entries }).0
 }
 
 /// One header with its newline.
@@ -166,8 +196,8 @@ pub(crate) enum Flaw {
 pub(crate) fn read(line: &[u8]) -> Result<Line<'_>, Flaw> {
     let crc = verify(line).ok_or(Flaw::Checksum)?;
     let (place, entries) = split(line).ok_or(Flaw::Shape)?;
-    let Place { prev, synced, head } = place;
-    Ok(Line { crc, prev, synced, head, entries })
+    let Place { prev, synced, head, anchor, elided } = place;
+    Ok(Line { crc, prev, synced, head, anchor, elided, entries })
 }
 
 fn split(line: &[u8]) -> Option<(Place, &[u8])> {

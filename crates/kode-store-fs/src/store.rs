@@ -8,7 +8,8 @@ use std::io;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Millis, Seq};
 use kode_core::store::{
-    After, BlobName, BlobPart, Checkpoint, Durability, Head, Lease, StoreError, StoreResult,
+    After, BlobName, BlobPart, Checkpoint, Durability, Elision, Head, Lease, StoreError, StoreResult,
+    check_runs,
 };
 
 use crate::check::Report;
@@ -16,9 +17,10 @@ use crate::checkpoint;
 use crate::disk::{Access, Disk};
 use crate::error::{failed, found, incompatible};
 use crate::journal::Journal;
+use crate::line::{FORMAT, Header};
 use crate::slots::{Held, Slots, State};
 use crate::writer::{Batch, Tools, Writer};
-use crate::{blobs, layout, names, reserve};
+use crate::{blobs, elide, layout, names, reserve, stage};
 
 /// What the marker file says; the number is the version of the directory's layout.
 const MARKER: &[u8] = b"kode store 1\n";
@@ -89,6 +91,31 @@ impl Store {
         done.ok_or_else(|| batch.take().expect("the work was not done"))
     }
 
+    /// Replaces runs in the segments that are over; the one that is written to is ended first, if it has any.
+    /// So every line is written at most once more, and a crash leaves each segment as it was or as it is to be.
+    pub(crate) fn elide(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()> {
+        self.under(lease, |held| {
+            check_runs(runs, checkpoint::covered(self.disk(), &lease.agent)?)?;
+            let find = || Journal::find(self.disk(), &lease.agent, Access::Read);
+            let (Some(last), Some(journal)) = (runs.last(), find()?) else { return Ok(()) };
+            if last.entry.seq > journal.last().header.after.seq {
+                held.writer.roll(journal.last_number() + 1)?;
+            }
+            find()?.map_or(Ok(()), |journal| self.replace(&lease.agent, &journal, runs))
+        })
+    }
+
+    fn replace(&self, agent: &AgentId, journal: &OpenJournal, runs: &[Elision]) -> StoreResult<()> {
+        for (segment, until) in journal.closed() {
+            if let Some(lines) = elide::lines(agent, segment, until, runs)? {
+                let header = Header { format: FORMAT, synced: until.seq, ..segment.header.clone() };
+                let replaced = stage::unnamed(self.disk(), &header, &lines);
+                replaced.and_then(|new| new.name(self.disk())).map_err(failed("replacing a segment"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads up to where the writer has told, or, with no writer, up to where the journal is whole.
     pub(crate) fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {
         let read = || {
@@ -148,8 +175,8 @@ impl Store {
         let disk = self.disk();
         let died =
             state.end().is_none() && names::is_marked(disk, agent).map_err(failed("taking a journal up"))?;
-        if died {
-            // The last writer may have died between making a name and syncing it.
+        if died || state.suspect.is_some() {
+            // The last writer may have ended between making a name and syncing it.
             let synced = found(disk.sync_dir(agent.as_str())).and_then(|_| disk.sync_dir(""));
             synced.map_err(failed("taking a journal up"))?;
         }

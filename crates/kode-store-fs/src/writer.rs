@@ -14,10 +14,11 @@ use serde_json::value::RawValue;
 use crate::chain::Tip;
 use crate::commit::Commit;
 use crate::disk::{Access, Disk, DiskFile};
-use crate::error::{failed, found};
+use crate::error::failed;
 use crate::journal::{Journal, Survey};
 use crate::line::{self, Crc, FORMAT, Header};
-use crate::{layout, reserve, segment};
+use crate::reserve;
+use crate::stage::{self, Open};
 
 /// What a journal is written with.
 #[derive(Clone)]
@@ -59,12 +60,6 @@ fn flaw(entries: &[Entry], expected: Seq, epoch: Epoch) -> Option<StoreError> {
     None
 }
 
-/// The segment that is written to.
-struct Open {
-    file: Box<dyn DiskFile>,
-    end: u64,
-}
-
 /// A journal under a lease.
 pub(crate) struct Writer {
     tools: Tools,
@@ -103,7 +98,7 @@ impl Writer {
         };
         let survey = journal.survey(covered.max(suspect.unwrap_or_default()))?;
         let whole = survey.whole.tip;
-        let (open, synced) = match suspect.filter(|trusted| *trusted < whole.head.seq) {
+        let (open, synced) = match *suspect {
             Some(trusted) => (rewrite(&tools, agent, &journal, survey, trusted), whole.head.seq),
             None => mend(journal, survey, suspect),
         };
@@ -217,8 +212,8 @@ impl Writer {
                 open.end += line.len() as u64;
             }
             None => {
-                let header = self.first_header(head.seq);
-                self.open = Some(stage(&*self.tools.disk, &header, &line)?);
+                let header = self.header(1, head.seq);
+                self.open = Some(stage::first(&*self.tools.disk, &header, &line)?);
                 self.synced = head.seq;
             }
         }
@@ -227,9 +222,25 @@ impl Writer {
         Ok(line)
     }
 
-    fn first_header(&self, synced: Seq) -> Header {
+    /// Ends the segment that is written to, all of it on the disk, and goes on in the next one. The ended one
+    /// can then be replaced, since nothing that is acknowledged later is in it.
+    pub(crate) fn roll(&mut self, segment: u32) -> StoreResult<()> {
+        self.usable()?;
+        self.commit(&[])?;
+        let disk = self.tools.disk.clone();
+        let header = self.header(segment, self.tip.head.seq);
+        let next = stage::unnamed(&*disk, &header, &[]).map_err(failed("going on in a new segment"))?;
+        // Whether a name that was not synced is there after a power loss is not known; nor would be what follows.
+        let named = next.name(&*disk);
+        self.distrusted |= named.is_err();
+        self.open = Some(self.noting(named, "going on in a new segment")?);
+        Ok(())
+    }
+
+    /// The header of a segment that begins where the journal ends.
+    fn header(&self, segment: u32, synced: Seq) -> Header {
         let Tip { head, crc } = self.tip;
-        Header { prev: crc, format: FORMAT, agent: self.agent.clone(), segment: 1, after: head, synced }
+        Header { prev: crc, format: FORMAT, agent: self.agent.clone(), segment, after: head, synced }
     }
 }
 
@@ -277,38 +288,6 @@ fn rewrite(
         after: from.tip.head,
         synced: survey.whole.tip.head.seq,
     };
-    reserve::even_when_full(&*tools.disk, || stage(&*tools.disk, &header, &tail))
-}
-
-/// Makes a segment with its first lines under a name that nobody reads, syncs it, then gives it its name. So
-/// a segment that is there has its header and these lines, and they are on the disk.
-fn stage(disk: &dyn Disk, header: &Header, lines: &[u8]) -> io::Result<Open> {
-    let agent = header.agent.as_str();
-    let name = segment::file_name(header.segment);
-    let mut bytes = line::write_header(header);
-    bytes.extend_from_slice(lines);
-    let fill = |path: &str| {
-        let file = disk.open(path, Access::Make)?;
-        file.set_len(0)?;
-        file.write_at(&bytes, 0)?;
-        file.sync()?;
-        Ok::<_, io::Error>(file)
-    };
-    let file = if header.segment == 1 {
-        let coming = layout::coming(&header.agent);
-        found(disk.remove_tree(&coming))?;
-        disk.make_dir(&coming)?;
-        let file = fill(&format!("{coming}/{name}"))?;
-        disk.sync_dir(&coming)?;
-        disk.rename(&coming, agent)?;
-        file
-    } else {
-        let unnamed = format!("{agent}/.{name}");
-        let file = fill(&unnamed)?;
-        disk.rename(&unnamed, &format!("{agent}/{name}"))?;
-        disk.sync_dir(agent)?;
-        file
-    };
-    disk.sync_dir("")?;
-    Ok(Open { file, end: bytes.len() as u64 })
+    let disk = &*tools.disk;
+    reserve::even_when_full(disk, || stage::unnamed(disk, &header, &tail)?.name(disk))
 }

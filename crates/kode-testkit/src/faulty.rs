@@ -9,8 +9,8 @@ use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease,
-    Leases, Store, StoreError, StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
+    Lease, Leases, Store, StoreError, StoreResult,
 };
 
 /// A method of the ports that can fail.
@@ -18,6 +18,7 @@ use kode_core::store::{
 #[expect(missing_docs, reason = "each is the method of its name")]
 pub enum Op {
     Append,
+    Elide,
     Read,
     Head,
     Acquire,
@@ -76,7 +77,7 @@ impl Faults {
 
     /// Takes the disk away: appends, checkpoints, blobs and leases find it full, until [`Faults::mend`].
     pub fn fill_up(&self) {
-        for op in [Op::Append, Op::SaveCheckpoint, Op::PutBlob, Op::Acquire, Op::Ready] {
+        for op in [Op::Append, Op::Elide, Op::SaveCheckpoint, Op::PutBlob, Op::Acquire, Op::Ready] {
             self.fail_all(op, When::Before, StoreError::Full("no space left".into()));
         }
     }
@@ -150,6 +151,10 @@ impl<S: Store> Journal for FaultyStore<S> {
         grade: Durability,
     ) -> StoreResult<()> {
         self.faults.around(Op::Append, self.inner.append(lease, expected, entries, grade)).await
+    }
+
+    async fn elide(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()> {
+        self.faults.around(Op::Elide, self.inner.elide(lease, runs)).await
     }
 
     async fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::event::{AgentState, Breakpoint, Problem};
+use crate::id::{Cursor, Millis, Seq};
 use crate::tool::ToolTraits;
 
 /// State and breakpoint, before and after. A fact that moves the agent has one.
@@ -57,6 +58,19 @@ pub enum ChunkPart {
     Text(String),
     /// Text is over; the whole block.
     TextEnd(String),
+}
+
+/// An event that an elided run still tells, as it was told at first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its cursor.
+    pub cursor: Cursor,
+    /// The entry that told it.
+    pub seq: Seq,
+    /// When that was made.
+    pub at: Millis,
+    /// What it says: the start or the end of a block.
+    pub part: ChunkPart,
 }
 
 /// A call that the model asked for, with what was found out about it before the machine saw it.

@@ -62,6 +62,11 @@ impl State {
                     parts.iter().for_each(|part| call.partial.take(part));
                 }
             }
+            Fact::Elided { kept, .. } => {
+                if let Some(call) = self.model_call_mut() {
+                    kept.iter().for_each(|kept| call.partial.take(&kept.part));
+                }
+            }
             Fact::ModelAnswered { step, content, calls, finish, usage, estimate, shift, .. } => {
                 self.usage += *usage;
                 self.context.reported(*estimate, *usage);

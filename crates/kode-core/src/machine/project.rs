@@ -6,7 +6,7 @@ use crate::call::{Call, CallState};
 use crate::event::{
     Bookmark, Breakpoint, CompressionPhase, Envelope, ErrorPhase, Event, ReminderCategory, Severity,
 };
-use crate::fact::{CallProblem, ChunkPart, Entry, Fact, ModelFailure, Shift};
+use crate::fact::{CallProblem, ChunkPart, Entry, Fact, Kept, ModelFailure, Shift};
 use crate::message::Usage;
 
 /// The events of one entry, with their cursors.
@@ -15,9 +15,18 @@ use crate::message::Usage;
 /// that cursors stay as they were told.
 #[must_use]
 pub fn project(entry: &Entry) -> Vec<Envelope> {
+    if let Fact::Elided { step, kept, .. } = &entry.fact {
+        return kept.iter().map(|kept| still_told(*step, kept)).collect();
+    }
     let bookmark = Bookmark { seq: entry.seq, timestamp: entry.at };
     let told = events(&entry.fact).into_iter().take(entry.events as usize);
     told.zip(0u32..).map(|(event, nth)| Envelope::new(entry.cursor.plus(nth), bookmark, event)).collect()
+}
+
+/// An event of an elided run: the same envelope as before.
+fn still_told(step: u32, kept: &Kept) -> Envelope {
+    let bookmark = Bookmark { seq: kept.seq, timestamp: kept.at };
+    Envelope::new(kept.cursor, bookmark, piece(step, &kept.part))
 }
 
 /// What a fact tells, in order.
@@ -39,6 +48,7 @@ pub(super) fn events(fact: &Fact) -> Vec<Event> {
         Fact::ModelStarted { shift, .. } => moved_by_way_of(Breakpoint::PreModel, Some(shift)),
         Fact::ToolStarted { shift, .. } => moved_by_way_of(Breakpoint::PreTool, shift.as_ref()),
         Fact::ModelChunk { step, parts, .. } => parts.iter().map(|part| piece(*step, part)).collect(),
+        Fact::Elided { step, kept, .. } => kept.iter().map(|kept| piece(*step, &kept.part)).collect(),
         Fact::ModelAnswered { step, calls, ends, usage, shift, .. } => ends
             .iter()
             .map(|end| piece(*step, end))

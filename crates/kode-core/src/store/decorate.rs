@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease,
-    Leases, Store, StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
+    Lease, Leases, Store, StoreResult,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Millis, Seq};
@@ -33,6 +33,11 @@ pub trait Decorator: Send + Sync + 'static {
         grade: Durability,
     ) -> StoreResult<()> {
         self.inner().append(lease, expected, entries, grade).await
+    }
+
+    /// As [`Journal::elide`].
+    async fn elide(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()> {
+        self.inner().elide(lease, runs).await
     }
 
     /// As [`Journal::read`].
@@ -117,6 +122,10 @@ impl<T: Decorator> Journal for T {
         grade: Durability,
     ) -> StoreResult<()> {
         Decorator::append(self, lease, expected, entries, grade).await
+    }
+
+    async fn elide(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()> {
+        Decorator::elide(self, lease, runs).await
     }
 
     async fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {

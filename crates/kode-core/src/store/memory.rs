@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Head, Journal, Lease,
-    Leases, StoreError, StoreResult, blob,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
+    Lease, Leases, StoreError, StoreResult, blob, check_runs,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Epoch, Millis, Seq};
@@ -61,6 +61,16 @@ impl Record {
                 .unwrap_or(self.entries.len()),
         };
         &self.entries[from..]
+    }
+
+    /// Replaces a run that begins right behind an entry and ends with one.
+    fn elide(&mut self, run: &Elision) {
+        let first = self.entries.partition_point(|e| e.seq < run.from);
+        let before = first.checked_sub(1).map(|at| self.entries[at].seq).unwrap_or_default();
+        let last = self.entries.binary_search_by_key(&run.entry.seq, |e| e.seq);
+        if let Some(last) = last.ok().filter(|_| before.next() == run.from) {
+            self.entries.splice(first..=last, [run.entry.clone()]);
+        }
     }
 
     /// The lease, if it is the one in force. With no other in force, a fenced lease is told its own epoch.
@@ -122,6 +132,15 @@ impl Journal for MemoryStore {
             record.in_force(lease)?;
             check(entries, lease, expected, record.end())?;
             record.entries.extend_from_slice(entries);
+            Ok(())
+        })
+    }
+
+    async fn elide(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()> {
+        self.change(&lease.agent, |record| {
+            record.in_force(lease)?;
+            check_runs(runs, record.checkpoint.as_ref().map(|c| c.seq).unwrap_or_default())?;
+            runs.iter().for_each(|run| record.elide(run));
             Ok(())
         })
     }

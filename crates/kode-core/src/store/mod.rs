@@ -55,6 +55,15 @@ pub enum After {
     Cursor(Cursor),
 }
 
+/// Entries of which one is to be left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Elision {
+    /// The first entry of the run.
+    pub from: Seq,
+    /// What stands for the run: with the seq, the epoch and the last cursor of the run's last entry.
+    pub entry: Entry,
+}
+
 /// Where a journal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Head {
@@ -79,6 +88,21 @@ pub struct Checkpoint {
 /// The names of a checkpoint's documents, in the order in which they are written. The last one names `seq`
 /// and the others' hashes.
 pub const CHECKPOINT_FILES: [&str; 4] = ["messages.json", "tools.json", "todos.json", "metadata.json"];
+
+/// For stores: that runs are in order, apart, and end at or below what the checkpoint covers.
+///
+/// # Errors
+/// `Conflict`.
+pub fn check_runs(runs: &[Elision], covered: Seq) -> StoreResult<()> {
+    let mut end = Seq::ZERO;
+    for Elision { from, entry } in runs {
+        if *from <= end || entry.seq < *from || entry.seq > covered {
+            return Err(StoreError::Conflict { expected: entry.seq, actual: covered });
+        }
+        end = entry.seq;
+    }
+    Ok(())
+}
 
 /// Why a store refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -178,8 +202,21 @@ pub trait Journal: Send + Sync {
         grade: Durability,
     ) -> StoreResult<()>;
 
-    /// At most `limit` entries after a place, ordered and gapless; fewer than `limit` means that the head
-    /// was reached. An unknown agent has none. Takes no lease, repairs nothing, and sees only whole batches.
+    /// Leaves one entry of each run, and the rest of the journal as it is: no seq, no head and no cursor changes,
+    /// and readers of any place meet either the run or what stands for it. The runs MUST be in order and apart.
+    /// Each is replaced as a whole or not at all, also over a crash; one that does not begin and end with entries
+    /// that are there, or that the store cannot replace in one step, stays. What a call writes is
+    /// bounded by what was appended since the last one. The store is not asked why: facts stay opaque to it.
+    ///
+    /// # Errors
+    /// `Conflict` if a run ends beyond the agent's checkpoint, or the runs are not in order; `Fenced`: nothing was
+    /// changed. `Full`, `Unavailable`: some runs may be replaced; where the lease is of no use any more, the next
+    /// append says so.
+    async fn elide(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()>;
+
+    /// At most `limit` entries after a place, ordered and gapless (an elided entry counts for its whole run, also
+    /// for a place within it); fewer than `limit` means that the head was reached. An unknown agent has none.
+    /// Takes no lease, repairs nothing, and sees only whole batches.
     ///
     /// # Errors
     /// `Damaged`, `Unavailable`, `Incompatible`.

@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use kode_core::fact::Entry;
 use kode_core::id::Seq;
-use kode_core::store::{Catalog, Checkpoints, Durability, Journal, Leases, StoreError, StoreResult};
+use kode_core::store::{Catalog, Durability, Journal, Leases, StoreError};
 use kode_testkit::rounds::rounds;
-use kode_testkit::store_suite::checkpoints::checkpoint;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, step};
 use kode_testkit::store_suite::{Bench, run};
 
@@ -266,86 +265,6 @@ fn g4_the_first_append_of_an_epoch_survives_whatever_its_grade() {
             assert_eq!(all(&store, &agent).await.len(), 3);
             // And the mark that says that there is something to go on with.
             assert_eq!(store.unfinished().await, Ok(vec![agent]));
-        }
-    });
-}
-
-/// What a life of an agent was told to be done.
-#[derive(Default)]
-struct Told {
-    written: Vec<Entry>,
-    /// How many entries were acknowledged as synced.
-    synced: usize,
-    /// Whether a deletion was begun, and whether it was acknowledged.
-    deleting: bool,
-    deleted: bool,
-}
-
-/// A whole life; ends at the first error.
-async fn live(store: &FsStore, told: &mut Told) -> StoreResult<()> {
-    let agent = id("a");
-    for _ in 0..2 {
-        let lease = store.acquire(&agent, "node-1", 1_000, 0).await?;
-        let head = store.head(&agent).await?.unwrap_or_default();
-        let mut pen = Pen { lease, head };
-        for (fact, grade) in [
-            (step(1), Durability::Synced),
-            (chunk("x", 1), Durability::Buffered),
-            (step(2), Durability::Synced),
-        ] {
-            let batch = pen.entries([(fact, 1)]);
-            told.written.extend(batch.clone());
-            pen.try_write(store, &batch, grade).await?;
-            if grade == Durability::Synced {
-                told.synced = told.written.len();
-            }
-        }
-        store.save_checkpoint(&pen.lease, &checkpoint(pen.head.seq.0, "x")).await?;
-        store.release(pen.lease, true).await?;
-    }
-    let lease = store.acquire(&agent, "node-1", 1_000, 0).await?;
-    told.deleting = true;
-    store.delete(lease).await?;
-    told.deleted = true;
-    Ok(())
-}
-
-/// Whatever the machine died of: what was acknowledged is there, or all of it is gone if that was asked for.
-async fn assert_kept(store: &FsStore, told: &Told, died_after: usize) {
-    let left = all(store, &id("a")).await;
-    let pen = Pen::take(store, &id("a")).await;
-    assert_eq!(pen.head.seq.0, left.len() as u64);
-    let kept = left.len() >= told.synced && left == told.written[..left.len()];
-    let gone = told.deleting && left.is_empty();
-    assert!(if told.deleted { gone } else { kept || gone }, "after {died_after}: {} are left", left.len());
-    let loaded = store.load_checkpoint(&id("a")).await.unwrap();
-    assert!(loaded.is_none_or(|checkpoint| checkpoint.seq.0 <= left.len() as u64));
-}
-
-#[test]
-fn g1_g7_a_death_at_any_operation_loses_nothing_acknowledged() {
-    run(async {
-        let mut died_after = 0;
-        loop {
-            for power in [false, true] {
-                let disk = SimDisk::new();
-                let store = open(&disk);
-                disk.die_after(died_after);
-                let mut told = Told::default();
-                let lived = live(&store, &mut told).await;
-                drop(store);
-                if power {
-                    disk.lose_power(&mut Dice::new(died_after as u64))
-                } else {
-                    disk.revive()
-                }
-                assert_kept(&open(&disk), &told, died_after).await;
-                if lived.is_ok() {
-                    assert!(died_after > 40 && disk.operations() > 40);
-                    return;
-                }
-            }
-            died_after += 1;
         }
     });
 }

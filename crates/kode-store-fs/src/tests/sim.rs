@@ -43,6 +43,19 @@ struct Trouble {
     capacity: Option<usize>,
     /// Syncs of directories are forgotten.
     forgets_names: bool,
+    /// After this many more changes, or reads, one goes wrong.
+    fault: Option<(usize, Fault)>,
+}
+
+/// How one operation goes wrong. The machine lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A change is not done; a sync loses what it was to keep.
+    Change,
+    /// The same, and a write has done half of its work.
+    Short,
+    /// A read gives nothing.
+    Read,
 }
 
 struct World {
@@ -169,6 +182,21 @@ impl World {
         }
     }
 
+    /// Whether this operation is the one that goes wrong. A read is not counted among the changes.
+    fn goes_wrong(&mut self, reads: bool) -> bool {
+        match &mut self.trouble.fault {
+            Some((left, fault)) if (*fault == Fault::Read) == reads => match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => {
+                    self.trouble.fault = None;
+                    return true;
+                }
+            },
+            Some(_) | None => {}
+        }
+        false
+    }
+
     /// How many of `wanted` more bytes there is room for.
     fn room(&mut self, wanted: usize) -> usize {
         let Some(capacity) = self.trouble.capacity else { return wanted };
@@ -196,6 +224,9 @@ impl SimDisk {
                 Some(left) => *left -= 1,
                 None => {}
             }
+            if world.goes_wrong(false) {
+                return Err(io::Error::other("an operation failed"));
+            }
             work(world)
         })
     }
@@ -207,6 +238,16 @@ impl SimDisk {
 
     pub(super) fn die_after(&self, operations: usize) {
         self.with(|world| world.trouble.lifetime = Some(operations));
+    }
+
+    /// One operation goes wrong, after this many.
+    pub(super) fn fail_after(&self, operations: usize, fault: Fault) {
+        self.with(|world| world.trouble.fault = Some((operations, fault)));
+    }
+
+    /// Whether no operation has gone wrong yet that was to.
+    pub(super) fn is_to_fail(&self) -> bool {
+        self.with(|world| world.trouble.fault.is_some())
     }
 
     pub(super) fn fail_next_sync(&self) {
@@ -316,7 +357,10 @@ impl Source for SimFile {
     }
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        self.disk.with(|world| world.file(self.node).cached.read_at(into, at))
+        self.disk.with(|world| match world.goes_wrong(true) {
+            true => Err(io::Error::other("a read failed")),
+            false => world.file(self.node).cached.read_at(into, at),
+        })
     }
 }
 
@@ -324,6 +368,10 @@ impl DiskFile for SimFile {
     /// On a full disk what there is room for is written, as the kernel does it.
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let at = at as usize;
+        let half = self.disk.with(|world| matches!(world.trouble.fault, Some((0, Fault::Short))));
+        if half {
+            self.disk.with(|world| world.file(self.node).write(&bytes[..bytes.len() / 2], at));
+        }
         self.disk.change(|world| {
             let grows = (at + bytes.len()).saturating_sub(world.file(self.node).cached.len());
             let fits = bytes.len() - (grows - world.room(grows));
@@ -340,6 +388,9 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        if self.disk.with(|world| matches!(world.trouble.fault, Some((0, Fault::Change | Fault::Short)))) {
+            self.disk.with(|world| world.file(self.node).dirty.clear());
+        }
         self.disk.change(|world| {
             let fails = std::mem::take(&mut world.trouble.sync_fails);
             let file = world.file(self.node);

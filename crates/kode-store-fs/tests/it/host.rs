@@ -277,7 +277,7 @@ fn a_line_can_be_read_by_a_person() {
         let text = fs::read_to_string(journal(&dir, "user:1")).unwrap();
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!((&lines[0]["format"], &lines[0]["agent"]), (&1.into(), &"user:1".into()));
+        assert_eq!((&lines[0]["format"], &lines[0]["agent"]), (&2.into(), &"user:1".into()));
         assert_eq!(lines[1]["entries"][0]["fact"]["fact"], "model_started");
         assert!(text.lines().all(|line| line.starts_with("{\"crc\":\"")));
     });

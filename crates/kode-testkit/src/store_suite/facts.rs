@@ -70,6 +70,8 @@ fn model_facts() -> Value {
         {"fact": "model_started", "step": 1, "attempt": 1, "shift": shift()},
         {"fact": "model_chunk", "step": 1, "attempt": 1,
             "parts": ["think_start", {"think": "h"}, "think_end", "text_start", {"text": "x"}, {"text_end": "x"}]},
+        {"fact": "elided", "from": 2, "step": 1, "attempt": 1,
+            "kept": [{"cursor": 7, "seq": 2, "at": 3, "part": "text_start"}]},
         answer(),
         {"fact": "model_failed", "step": 1, "attempt": 1, "reset": true, "retry_at": 9,
             "failure": {"code": "network", "message": "no connection", "providerCode": "1301"}},
@@ -177,12 +179,13 @@ mod tests {
             Fact::CompactionFailed { .. } => 26,
             Fact::Compacted { .. } => 27,
             Fact::TodoReminded { .. } => 28,
+            Fact::Elided { .. } => 29,
         }
     }
 
     #[test]
     fn there_is_a_sample_of_every_kind() {
         let kinds: BTreeSet<u32> = every_kind().iter().map(kind).collect();
-        assert_eq!(kinds, (0..=28).collect());
+        assert_eq!(kinds, (0..=29).collect());
     }
 }

@@ -31,6 +31,7 @@ use kode_core::store::Store;
 pub mod blobs;
 pub mod catalog;
 pub mod checkpoints;
+pub mod elision;
 pub mod epochs;
 pub mod facts;
 pub mod journal;
@@ -129,6 +130,17 @@ macro_rules! store_suite {
             an_agent_without_entries_keeps_no_blob,
             g7_blobs_go_with_their_agent,
         ]);
+        $crate::store_suite!(@room elision, $bench, [
+            of_a_run_one_entry_is_left_and_the_rest_stays,
+            g4_readers_of_any_place_meet_what_is_left,
+            runs_that_share_batches_with_other_entries_are_replaced,
+            what_was_elided_can_be_elided_again,
+            g7_nothing_beyond_the_checkpoint_is_elided,
+            g5_an_old_epoch_elides_nothing,
+            a_run_that_does_not_fit_stays,
+            g4_a_reader_beside_elisions_meets_each_kept_event_once,
+            g1_what_is_left_survives_a_power_cut,
+        ]);
         $crate::store_suite!(@room catalog, $bench, [
             ids_of_every_legal_kind_are_agents_of_their_own,
             prefixes_match_whole_segments,
@@ -187,6 +199,7 @@ mod tests {
             include_str!("epochs.rs"),
             include_str!("checkpoints.rs"),
             include_str!("blobs.rs"),
+            include_str!("elision.rs"),
             include_str!("catalog.rs"),
         ];
         let cases = rooms.iter().flat_map(|room| room.split("pub async fn ").skip(1));

@@ -5,6 +5,7 @@ use kode_core::store::{After, Durability, Head, Lease, Store, StoreResult};
 
 use super::blobs::name;
 use super::checkpoints::checkpoint;
+use super::elision::runs;
 use super::pen::{NOW, Pen, TTL, all, chunk, id, step};
 
 /// One operation, as four random bytes: which, on what, and two amounts. Every value is one.
@@ -63,6 +64,7 @@ impl<A: Store, B: Store> Pair<'_, A, B> {
                 let saved = checkpoint(u64::from(y % 16), "x");
                 said(a.save_checkpoint(&lease, &saved).await, b.save_checkpoint(&lease, &saved).await)
             }
+            (14, Some(lease)) => self.elide(&lease).await,
             (12, Some(lease)) if y < 128 => said(a.delete(lease.clone()).await, b.delete(lease).await),
             (13, Some(lease)) => {
                 let (blob, bytes) = (name(&format!("b{}", x % 3)), vec![x; y.into()].into());
@@ -95,6 +97,18 @@ impl<A: Store, B: Store> Pair<'_, A, B> {
         let grade = if x.is_multiple_of(3) { Durability::Synced } else { Durability::Buffered };
         let expected = pen.head.seq;
         said(a.append(lease, expected, &batch, grade).await, b.append(lease, expected, &batch, grade).await)
+    }
+
+    /// Has what the checkpoint covers elided; no run may go on in what is appended next.
+    async fn elide(&self, lease: &Lease) -> (String, String) {
+        let (a, b) = self.stores;
+        let entries = all(a, &lease.agent).await;
+        let covered = a.load_checkpoint(&lease.agent).await.expect("a checkpoint can be loaded");
+        let covered = covered.map(|checkpoint| checkpoint.seq).unwrap_or_default();
+        let goes_on = entries.last().is_some_and(|last| last.fact.may_be_buffered());
+        let mut runs = if goes_on { Vec::new() } else { runs(&entries) };
+        runs.retain(|run| run.entry.seq <= covered);
+        said(a.elide(lease, &runs).await, b.elide(lease, &runs).await)
     }
 
     async fn read(&self, agent: &AgentId, x: u8, y: u8) -> (String, String) {

@@ -40,6 +40,9 @@ fn detail(entry: &Entry) -> String {
             format!("{step}.{attempt}")
         }
         Fact::ModelChunk { step, attempt, parts } => format!("{step}.{attempt} {} parts", parts.len()),
+        Fact::Elided { from, step, attempt, kept } => {
+            format!("{step}.{attempt} from {from}, {} parts kept", kept.len())
+        }
         Fact::ModelAnswered { step, attempt, content, calls, finish, .. } => {
             format!("{step}.{attempt} {} {}{}", name(finish), blocks(content), list(calls.iter().map(asked)))
         }
