@@ -4,28 +4,15 @@
 //! on the disk, and after a failed sync they count as clean although they are not there; a name is on the
 //! disk once its directory was synced.
 
+mod nodes;
+
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use self::nodes::{DirNode, FileNode};
 use super::Dice;
 use crate::disk::{Access, Disk, DiskFile, Source};
-
-const SECTOR: usize = 512;
-
-#[derive(Default, Clone)]
-struct FileNode {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
-    dirty: BTreeSet<usize>,
-}
-
-#[derive(Default, Clone)]
-struct DirNode {
-    cached: BTreeMap<String, usize>,
-    durable: BTreeMap<String, usize>,
-}
 
 enum Node {
     File(FileNode),
@@ -71,65 +58,6 @@ pub(super) struct SimDisk(Arc<Mutex<World>>);
 
 fn none<T>() -> io::Result<T> {
     Err(io::ErrorKind::NotFound.into())
-}
-
-impl FileNode {
-    fn touch(&mut self, from: usize, to: usize) {
-        self.dirty.extend(from / SECTOR..to.div_ceil(SECTOR));
-    }
-
-    fn write(&mut self, bytes: &[u8], at: usize) {
-        let end = at + bytes.len();
-        if self.cached.len() < end {
-            self.cached.resize(end, 0);
-        }
-        self.cached[at..end].copy_from_slice(bytes);
-        self.touch(at, end);
-    }
-
-    fn set_len(&mut self, len: usize) {
-        let (from, to) = (len.min(self.cached.len()), len.max(self.cached.len()));
-        self.cached.resize(len, 0);
-        self.touch(from, to);
-    }
-
-    fn put_sector(&mut self, sector: usize) {
-        let from = sector * SECTOR;
-        let to = (from + SECTOR).min(self.cached.len()).min(self.durable.len());
-        if from < to {
-            self.durable[from..to].copy_from_slice(&self.cached[from..to]);
-        }
-    }
-
-    fn sync(&mut self) {
-        self.durable.resize(self.cached.len(), 0);
-        for sector in std::mem::take(&mut self.dirty) {
-            self.put_sector(sector);
-        }
-    }
-
-    /// Any of the sectors that were not synced may have reached the disk, with or without the new length.
-    fn lose_power(&mut self, dice: &mut Dice) {
-        if !self.dirty.is_empty() && dice.roll(3) > 0 {
-            self.durable.resize(self.cached.len(), 0);
-            for sector in std::mem::take(&mut self.dirty) {
-                if dice.roll(2) == 0 {
-                    self.put_sector(sector);
-                }
-            }
-        }
-        self.dirty.clear();
-        self.cached = self.durable.clone();
-    }
-}
-
-impl DirNode {
-    fn lose_power(&mut self, dice: &mut Dice) {
-        if dice.roll(2) == 0 {
-            self.durable = self.cached.clone();
-        }
-        self.cached = self.durable.clone();
-    }
 }
 
 impl World {
