@@ -17,14 +17,13 @@ use crate::machine::{
 use crate::model::ModelRequest;
 use crate::registry::Kit;
 use crate::runtime::Shared;
-use crate::store::{Durability, Lease, StoreError};
+use crate::store::{Lease, StoreError};
+use crate::upkeep::{Care, Upkeep};
 
 /// Letters taken into one append.
 const LETTERS_AT_ONCE: usize = 64;
 /// Events of an epoch that are left when a new one is taken.
 const CURSOR_RESERVE: u32 = 1 << 16;
-/// A journal's tail is never folded into a checkpoint below this many entries.
-const CHECKPOINT_MIN_TAIL: u64 = 512;
 
 /// What is sent to a driver.
 pub(crate) enum Letter {
@@ -122,6 +121,10 @@ impl Desk {
         }
     }
 
+    fn care<'a>(&'a self, state: &'a State) -> Care<'a> {
+        Care { store: &*self.shared.store, lease: &self.lease, state, forget_before: None }
+    }
+
     /// The earliest sensible time to renew the lease: a third into it.
     fn renew_at(&self) -> Option<Millis> {
         let expires = Some(self.lease.expires).filter(|at| *at != Millis::MAX)?;
@@ -140,18 +143,15 @@ pub(crate) struct Driver {
     desk: Desk,
     state: State,
     live: Live,
-    /// The seq that the last checkpoint covers.
-    covered: Seq,
-    /// The seq that was last noted as synced.
-    attested: Seq,
+    upkeep: Upkeep,
     deleting: Option<oneshot::Sender<Result<(), SendError>>>,
     /// Whether the last handle is gone: the run under way is finished, then the agent is put away.
     abandoned: bool,
 }
 
 impl Driver {
-    pub(crate) fn new(desk: Desk, (state, covered): (State, Seq), live: Live) -> Self {
-        Self { desk, state, live, covered, attested: Seq::ZERO, deleting: None, abandoned: false }
+    pub(crate) fn new(desk: Desk, (state, upkeep): (State, Upkeep), live: Live) -> Self {
+        Self { desk, state, live, upkeep, deleting: None, abandoned: false }
     }
 
     /// Makes `Opened` and what follows from the first inputs durable: the driver's first act.
@@ -321,33 +321,9 @@ impl Driver {
     }
 
     async fn note_rest(&mut self) -> Result<(), StoreError> {
-        self.checkpoint_if_due().await?;
-        self.attest().await
-    }
-
-    /// Lets the store note, once for each rest, that all is synced: the last answer too is then known to have
-    /// been whole.
-    async fn attest(&mut self) -> Result<(), StoreError> {
-        if self.attested < self.state.seq {
-            let Desk { shared, lease, .. } = &self.desk;
-            shared.store.append(lease, self.state.seq, &[], Durability::Buffered).await?;
-            self.attested = self.state.seq;
-        }
-        Ok(())
-    }
-
-    /// Folds the journal's tail into a checkpoint once it outgrows the last one: what a turn costs stays
-    /// what it adds.
-    async fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
-        let tail = self.state.seq.0 - self.covered.0;
-        if tail >= CHECKPOINT_MIN_TAIL.max(self.covered.0) { self.checkpoint().await } else { Ok(()) }
-    }
-
-    async fn checkpoint(&mut self) -> Result<(), StoreError> {
-        self.desk.shared.store.save_checkpoint(&self.desk.lease, &self.state.to_checkpoint()).await?;
-        self.covered = self.state.seq;
-        self.attested = self.state.seq;
-        Ok(())
+        let care = self.desk.care(&self.state);
+        care.checkpoint(&mut self.upkeep, false).await?;
+        care.attest(&mut self.upkeep).await
     }
 
     async fn finish(mut self, exit: Exit) -> Exit {
@@ -366,9 +342,9 @@ impl Driver {
 
     async fn put_away(mut self) -> Exit {
         let clean = self.state.at_rest();
-        if clean && self.covered != self.state.seq {
+        if clean {
             // A checkpoint is only a faster start: without one the journal is read instead.
-            if let Err(error) = self.checkpoint().await {
+            if let Err(error) = self.desk.care(&self.state).checkpoint(&mut self.upkeep, true).await {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "no checkpoint was written");
             }
         }

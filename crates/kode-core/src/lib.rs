@@ -29,6 +29,7 @@ pub mod system;
 pub mod template;
 pub mod todo;
 pub mod tool;
+mod upkeep;
 
 pub use agent::{Agent, Completion, CompletionStatus, Interrupted, Outgoing, SendError, Sent};
 pub use driver::Receipt;

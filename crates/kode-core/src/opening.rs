@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::agent::Cell;
 use crate::driver::{Desk, Driver, Letter};
 use crate::host::Host;
-use crate::id::{AgentId, Seq};
+use crate::id::AgentId;
 use crate::live::{Live, Surroundings, no_call};
 use crate::machine::{Input, State, Strategy};
 use crate::registry::Kit;
@@ -15,6 +15,7 @@ use crate::runtime::Shared;
 use crate::sandbox::Workspace;
 use crate::store::{After, Store, StoreError};
 use crate::tool::{Cancel, ToolCx};
+use crate::upkeep::{Upkeep, restore};
 
 /// Entries read at a time while a state is folded.
 const PAGE: usize = 1_024;
@@ -33,7 +34,7 @@ impl Opening {
     /// Takes the lease, catches up with the journal and makes `Opened` durable.
     pub(crate) async fn driver(
         &self,
-        loaded: (State, Seq),
+        loaded: (State, Upkeep),
         create: Option<Input>,
     ) -> Result<Driver, StoreError> {
         let shared = &self.shared;
@@ -71,13 +72,12 @@ impl Opening {
     }
 }
 
-/// Folds a state out of checkpoint and journal, with the seq that the checkpoint covers.
-pub(crate) async fn load(store: &dyn Store, id: &AgentId) -> Result<(State, Seq), StoreError> {
+/// Folds a state out of checkpoint and journal, with what is known of the checkpoint.
+pub(crate) async fn load(store: &dyn Store, id: &AgentId) -> Result<(State, Upkeep), StoreError> {
     let checkpoint = store.load_checkpoint(id).await?;
-    let mut state = checkpoint.as_ref().and_then(State::from_checkpoint).unwrap_or_default();
-    let covered = state.seq;
+    let (mut state, upkeep) = restore(checkpoint.as_ref());
     fold_tail(store, id, &mut state).await?;
-    Ok((state, covered))
+    Ok((state, upkeep))
 }
 
 async fn fold_tail(store: &dyn Store, id: &AgentId, state: &mut State) -> Result<(), StoreError> {
@@ -95,12 +95,12 @@ async fn fold_tail(store: &dyn Store, id: &AgentId, state: &mut State) -> Result
 async fn catch_up(
     store: &dyn Store,
     id: &AgentId,
-    (mut state, covered): (State, Seq),
-) -> Result<(State, Seq), StoreError> {
+    (mut state, upkeep): (State, Upkeep),
+) -> Result<(State, Upkeep), StoreError> {
     let head = store.head(id).await?.unwrap_or_default();
     if head.seq < state.seq {
         return load(store, id).await;
     }
     fold_tail(store, id, &mut state).await?;
-    Ok((state, covered))
+    Ok((state, upkeep))
 }

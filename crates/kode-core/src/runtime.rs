@@ -20,6 +20,7 @@ use crate::registry::Registry;
 use crate::sandbox::{FileError, SandboxFactory};
 use crate::store::{Store, StoreError};
 use crate::supervise::supervise;
+use crate::upkeep::Upkeep;
 
 /// Letters that may wait for a driver.
 const MAILBOX: usize = 256;
@@ -128,14 +129,14 @@ impl Runtime {
     /// # Errors
     /// [`OpenError`]; nothing was changed.
     pub async fn resume_or_create(&self, id: &AgentId, spec: AgentSpec) -> Result<Opened, OpenError> {
-        let (state, covered) = self.load(id).await?;
+        let (state, upkeep) = load(&*self.shared.store, id).await?;
         let created = state.template.is_none();
         let template =
             state.template.clone().or(spec.template).or_else(|| self.shared.default_template.clone());
         let template = template.ok_or(OpenError::NoTemplate)?;
         let create = created.then(|| Input::Create { template: template.clone(), metadata: spec.metadata });
         let how = ResumeOptions { template: Some(template), ..ResumeOptions::default() };
-        let agent = self.take_up(id, how, (state, covered), create).await?;
+        let agent = self.take_up(id, how, (state, upkeep), create).await?;
         Ok(Opened { agent, created })
     }
 
@@ -152,10 +153,10 @@ impl Runtime {
     /// # Errors
     /// [`OpenError`]; nothing was changed.
     pub async fn resume_with(&self, id: &AgentId, options: ResumeOptions) -> Result<Agent, OpenError> {
-        let (state, covered) = self.load(id).await?;
+        let (state, upkeep) = load(&*self.shared.store, id).await?;
         let own = state.template.clone().ok_or_else(|| OpenError::NotFound(id.clone()))?;
         let template = Some(options.template.unwrap_or(own));
-        self.take_up(id, ResumeOptions { template, ..options }, (state, covered), None).await
+        self.take_up(id, ResumeOptions { template, ..options }, (state, upkeep), None).await
     }
 
     /// Looks at an agent without taking it up: `None` if it does not exist. Takes no lease and writes
@@ -202,7 +203,8 @@ impl Runtime {
     /// # Errors
     /// The store's.
     pub async fn load(&self, id: &AgentId) -> Result<(State, Seq), StoreError> {
-        load(&*self.shared.store, id).await
+        let (state, upkeep) = load(&*self.shared.store, id).await?;
+        Ok((state, upkeep.covered()))
     }
 
     /// The store.
@@ -258,7 +260,7 @@ impl Runtime {
         &self,
         id: &AgentId,
         how: ResumeOptions,
-        loaded: (State, Seq),
+        loaded: (State, Upkeep),
         create: Option<Input>,
     ) -> Result<Agent, OpenError> {
         let template = how.template.ok_or(OpenError::NoTemplate)?;

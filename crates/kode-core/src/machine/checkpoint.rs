@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::id::Seq;
 use crate::store::Checkpoint;
 
 use super::State;
@@ -13,10 +14,22 @@ use crate::pages::Pages;
 /// The version of the documents that this crate writes, and the only one that it reads.
 pub const CHECKPOINT_VERSION: u32 = 2;
 
-#[derive(Serialize, Deserialize)]
-struct Metadata<S> {
+#[derive(Serialize)]
+struct Metadata<'a> {
     format: u32,
-    state: S,
+    elided: Seq,
+    state: &'a State,
+}
+
+/// The same before its version is known to be ours.
+#[derive(Deserialize)]
+struct AnyMetadata<'a> {
+    format: u32,
+    /// Up to where runs of entries were looked for that may be elided; no matter of the state's.
+    #[serde(default)]
+    elided: Seq,
+    #[serde(borrow)]
+    state: &'a RawValue,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,11 +46,16 @@ impl State {
     /// The checkpoint that stands for this state.
     #[must_use]
     pub fn to_checkpoint(&self) -> Checkpoint {
+        self.to_checkpoint_over(Seq::ZERO)
+    }
+
+    /// The same, with a note of how far the journal's runs are elided.
+    pub(crate) fn to_checkpoint_over(&self, elided: Seq) -> Checkpoint {
         let files = [
             ("messages.json", json(&Messages { messages: &self.transcript })),
             ("tools.json", json(&Tools { calls: &self.records })),
             ("todos.json", json(&*self.todos)),
-            ("metadata.json", json(&Metadata { format: CHECKPOINT_VERSION, state: self })),
+            ("metadata.json", json(&Metadata { format: CHECKPOINT_VERSION, elided, state: self })),
         ];
         Checkpoint { seq: self.seq, files: files.map(|(name, bytes)| (name.to_owned(), bytes)).into() }
     }
@@ -45,19 +63,24 @@ impl State {
     /// The state that a checkpoint stands for; none if any part is missing or not of this version.
     #[must_use]
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Option<Self> {
+        Self::restore(checkpoint).map(|(state, _)| state)
+    }
+
+    /// The same with the note.
+    pub(crate) fn restore(checkpoint: &Checkpoint) -> Option<(Self, Seq)> {
         let file = |name: &str| checkpoint.files.get(name).map(Bytes::as_ref);
-        let version: Metadata<Value> = serde_json::from_slice(file("metadata.json")?).ok()?;
-        if version.format != CHECKPOINT_VERSION {
+        let metadata: AnyMetadata<'_> = serde_json::from_slice(file("metadata.json")?).ok()?;
+        if metadata.format != CHECKPOINT_VERSION {
             return None;
         }
-        let mut state: Self = serde_json::from_value(version.state).ok()?;
+        let mut state: Self = serde_json::from_str(metadata.state.get()).ok()?;
         let Messages { messages } =
             serde_json::from_slice::<Messages<Pages<_>>>(file("messages.json")?).ok()?;
         let Tools { calls } = serde_json::from_slice::<Tools<Pages<_>>>(file("tools.json")?).ok()?;
         state.transcript = messages;
         state.records = calls;
         state.todos = serde_json::from_slice(file("todos.json")?).ok()?;
-        (state.seq == checkpoint.seq).then_some(state)
+        (state.seq == checkpoint.seq).then_some((state, metadata.elided))
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps a surprise fails, as it should")]
 
 mod completions;
+mod elision;
 mod endings;
 mod failures;
 mod interrupts;

@@ -1,6 +1,7 @@
 //! Tests that need the inside: a disk that forgets, and journals as bytes.
 
 mod blobs;
+mod cost;
 mod deaths;
 mod killed;
 mod load;

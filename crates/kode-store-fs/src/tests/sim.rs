@@ -50,6 +50,7 @@ struct World {
     locked: Arc<()>,
     trouble: Trouble,
     operations: usize,
+    written: usize,
 }
 
 /// The disk. Clones are the same one.
@@ -135,7 +136,8 @@ impl World {
 impl SimDisk {
     pub(super) fn new() -> Self {
         let nodes = vec![Node::Dir(DirNode::default())];
-        let world = World { nodes, locked: Arc::default(), trouble: Trouble::default(), operations: 0 };
+        let world =
+            World { nodes, locked: Arc::default(), trouble: Trouble::default(), operations: 0, written: 0 };
         Self(Arc::new(Mutex::new(world)))
     }
 
@@ -162,6 +164,11 @@ impl SimDisk {
     /// How many operations changed something so far.
     pub(super) fn operations(&self) -> usize {
         self.with(|world| world.operations)
+    }
+
+    /// How many bytes were written so far.
+    pub(super) fn written(&self) -> usize {
+        self.with(|world| world.written)
     }
 
     pub(super) fn die_after(&self, operations: usize) {
@@ -304,6 +311,7 @@ impl DiskFile for SimFile {
             let grows = (at + bytes.len()).saturating_sub(world.file(self.node).cached.len());
             let fits = bytes.len() - (grows - world.room(grows));
             world.file(self.node).write(&bytes[..fits], at);
+            world.written += fits;
             if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
         })
     }

@@ -1,0 +1,101 @@
+//! What a checkpoint covers is elided: what is told then, and what is not.
+
+use std::sync::Arc;
+
+use kode_core::AgentSpec;
+use kode_core::event::{Envelope, Event};
+use kode_core::fact::Fact;
+use kode_core::id::{Cursor, Seq};
+use kode_core::machine::State;
+use kode_core::store::{After, Checkpoints, Journal, StoreError};
+use kode_testkit::faulty::{Op, When};
+use kode_testkit::scripted_model::Script;
+
+use crate::world::World;
+
+const TURNS: usize = 220;
+
+fn world() -> World {
+    let script = |n: usize| {
+        let text = Script::new().thinking("hm").thinking(" so");
+        (0..6).fold(text, |script, piece| script.text(format!("{n} {piece} ")))
+    };
+    World::new((0..TURNS).map(script))
+}
+
+fn is_piece(envelope: &Envelope) -> bool {
+    matches!(envelope.event, Event::TextChunk { .. } | Event::ThinkChunk { .. })
+}
+
+#[tokio::test]
+async fn g4_a_replay_over_elided_answers_tells_all_but_their_pieces() {
+    let world = world();
+    let agent = world.agent("a").await;
+    for _ in 0..TURNS {
+        agent.complete("go on").await.unwrap();
+    }
+    // Everything, as it was told live: the hub's head is at the end, the rest was read before it was elided.
+    let entries = world.store.read(agent.id(), After::Seq(Seq::ZERO), usize::MAX).await.unwrap();
+    let elided = entries.iter().filter(|e| matches!(e.fact, Fact::Elided { .. })).count();
+    assert!(elided > TURNS / 3, "only {elided} answers are elided");
+    let replayed = until_rest_of(&world, TURNS).await;
+    for cursor in replayed.iter().map(|e| e.cursor).step_by(97) {
+        let mut behind = world.runtime.subscription(agent.id(), cursor);
+        let next = behind.next_ready().await.unwrap();
+        assert_eq!(next.as_ref(), replayed.iter().find(|e| e.cursor > cursor), "after {cursor}");
+    }
+    // Starts and ends pair, each text is whole, and nothing is told that would begin a block twice.
+    let texts = replayed.iter().filter_map(|e| match &e.event {
+        Event::TextChunkEnd { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    let said = |n: usize| (0..6).map(|piece| format!("{n} {piece} ")).collect::<String>();
+    assert_eq!(texts.collect::<Vec<_>>(), (0..TURNS).map(said).collect::<Vec<_>>());
+    let starts = replayed.iter().filter(|e| matches!(e.event, Event::TextChunkStart { .. })).count();
+    assert_eq!(starts, TURNS);
+    assert!(replayed.iter().filter(|e| is_piece(e)).count() < TURNS * 8);
+}
+
+async fn until_rest_of(world: &World, turns: usize) -> Vec<Arc<Envelope>> {
+    let mut reader = world.runtime.subscription(&world.id("a"), Cursor::ZERO);
+    let (mut told, mut done) = (Vec::new(), 0);
+    while done < turns {
+        let envelope = reader.next().await.unwrap().unwrap();
+        done += usize::from(matches!(envelope.event, Event::Done { .. }));
+        told.push(envelope);
+    }
+    told
+}
+
+#[tokio::test]
+async fn g12_an_elided_journal_folds_to_the_same_state() {
+    let world = world();
+    let agent = world.agent("a").await;
+    for _ in 0..TURNS {
+        agent.complete("go on").await.unwrap();
+    }
+    let mut folded = State::default();
+    let entries = world.store.read(agent.id(), After::Seq(Seq::ZERO), usize::MAX).await.unwrap();
+    assert!(entries.iter().any(|e| matches!(e.fact, Fact::Elided { .. })));
+    entries.iter().for_each(|entry| folded.evolve(entry));
+    let (loaded, covered) = world.runtime.load(agent.id()).await.unwrap();
+    assert!(covered > Seq::ZERO && world.store.load_checkpoint(agent.id()).await.unwrap().is_some());
+    assert_eq!(loaded, folded);
+}
+
+/// The agent goes on: what was not elided is only longer.
+#[tokio::test]
+async fn a_store_that_does_not_elide_costs_no_turn() {
+    let world = world();
+    world.faults.fail_all(Op::Elide, When::Before, StoreError::Full("no space left".into()));
+    let agent = world.agent("a").await;
+    for _ in 0..TURNS {
+        agent.complete("go on").await.unwrap();
+    }
+    let entries = world.store.read(agent.id(), After::Seq(Seq::ZERO), usize::MAX).await.unwrap();
+    assert!(entries.iter().all(|e| !matches!(e.fact, Fact::Elided { .. })));
+    world.faults.mend();
+    agent.put_away(false).await;
+    let again = world.runtime.resume_or_create(&world.id("a"), AgentSpec::default()).await.unwrap().agent;
+    assert_eq!(again.view().transcript.len(), TURNS * 2);
+}

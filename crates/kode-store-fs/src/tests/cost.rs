@@ -1,0 +1,82 @@
+//! What a turn writes: what it adds, at whatever length, with checkpoints and elided answers counted in. Bytes
+//! handed to the disk are counted, no times.
+
+use std::sync::Arc;
+
+use kode_core::fact::Fact;
+use kode_core::id::Seq;
+use kode_core::store::{After, Journal};
+use kode_core::template::Template;
+use kode_core::{Agent, AgentSpec, Runtime};
+use kode_testkit::scripted_model::{Script, ScriptedModel};
+use kode_testkit::store_suite::pen::id;
+use kode_testkit::store_suite::run;
+use kode_testkit::workspace::MemorySandbox;
+use serde_json::json;
+
+use super::power::open;
+use super::sim::SimDisk;
+use crate::FsStore;
+
+/// An agent on a simulated disk whose model says these things.
+async fn agent(disk: &SimDisk, scripts: Vec<Script>) -> (Runtime, Arc<FsStore>, Agent) {
+    let store = Arc::new(open(disk));
+    let mut template = Template::new("cost", "You are measured.");
+    template.limits.max_steps = 1_000;
+    let runtime =
+        Runtime::builder(store.clone(), ScriptedModel::new(scripts), Arc::new(MemorySandbox::new()))
+            .template(template)
+            .default_model("scripted-1")
+            .build()
+            .expect("the template needs nothing");
+    let agent = runtime.resume_or_create(&id("a"), AgentSpec::default()).await.expect("it can be made").agent;
+    (runtime, store, agent)
+}
+
+fn answer() -> Script {
+    (0..20).fold(Script::new(), |script, piece| script.text(format!("piece {piece} ")))
+}
+
+#[test]
+fn g10_a_turn_writes_what_it_adds_at_whatever_length() {
+    const WINDOW: usize = 150;
+    run(async {
+        let disk = SimDisk::new();
+        let (_runtime, store, agent) = agent(&disk, vec![answer(); WINDOW * 4]).await;
+        let mut windows = Vec::new();
+        for _ in 0..4 {
+            let before = disk.written();
+            for _ in 0..WINDOW {
+                agent.complete("go on").await.expect("the model answers");
+            }
+            windows.push((disk.written() - before) / WINDOW);
+        }
+        let entries = store.read(&id("a"), After::Seq(Seq::ZERO), usize::MAX).await.expect("it can be read");
+        assert!(entries.iter().any(|e| matches!(e.fact, Fact::Elided { .. })), "nothing was elided");
+        // A window may hold one checkpoint and one rewriting more than another; they do not grow with the history.
+        let (least, most) = (windows.iter().min().expect("four"), windows.iter().max().expect("four"));
+        assert!(*most < least * 2 && *most < 16 << 10, "bytes a turn: {windows:?}");
+    });
+}
+
+#[test]
+fn g10_a_long_run_writes_less_than_five_times_its_state() {
+    run(async {
+        let disk = SimDisk::new();
+        let step = Script::new()
+            .text("Next comes ")
+            .text("this.")
+            .call("nothing", json!({"text": "x".repeat(2_000)}));
+        let mut steps = vec![step; 200];
+        steps.push(answer());
+        let (runtime, _store, agent) = agent(&disk, steps).await;
+        let before = disk.written();
+        agent.complete("do it all").await.expect("the model answers");
+        agent.put_away(false).await;
+        let written = disk.written() - before;
+        let (state, _) = runtime.load(&id("a")).await.expect("it can be read");
+        let weighs: usize = state.to_checkpoint().files.values().map(|file| file.len()).sum();
+        assert_eq!(state.steps, 201);
+        assert!(written < 5 * weighs, "{written} bytes for a state of {weighs}");
+    });
+}
