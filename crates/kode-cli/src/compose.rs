@@ -66,5 +66,9 @@ pub(crate) fn runtime(
         .tools(kode_tools::builtin())
         .default_model(&settings.model)
         .default_template(TemplateId::new(settings.default_template.as_str()));
+    let builder = match settings.retention_secs {
+        Some(secs) => builder.retention(secs.saturating_mul(1_000)),
+        None => builder,
+    };
     Ok(settings.templates.iter().cloned().fold(builder, RuntimeBuilder::template))
 }

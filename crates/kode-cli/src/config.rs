@@ -39,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) glm_base_url: Option<String>,
     pub(crate) model: String,
     pub(crate) max_agents: usize,
+    pub(crate) retention_secs: Option<u64>,
     pub(crate) json_logs: bool,
     pub(crate) default_template: String,
     pub(crate) templates: Vec<Template>,
@@ -57,6 +58,12 @@ impl Settings {
             Some(text) => text.parse().map_err(|_| Failure::usage("KODE_MAX_AGENTS is a whole number"))?,
             None => file.max_agents.unwrap_or(1_000),
         };
+        let retention_secs = match env("KODE_RETENTION_SECS") {
+            Some(text) => {
+                Some(text.parse().map_err(|_| Failure::usage("KODE_RETENTION_SECS is a whole number"))?)
+            }
+            None => file.retention_secs,
+        };
         let json_logs = match pick(None, "KODE_LOG_FORMAT", file.log_format.clone(), "text").as_str() {
             "text" => false,
             "json" => true,
@@ -68,6 +75,7 @@ impl Settings {
             glm_base_url: env("KODE_GLM_BASE_URL").or(file.glm_base_url.clone()),
             model: pick(None, "KODE_MODEL", file.model.clone(), "glm-4.5-air"),
             max_agents,
+            retention_secs,
             json_logs,
             default_template: file.default_template.clone().unwrap_or_else(|| templates::DEFAULT.into()),
             listen: pick(listen, "KODE_LISTEN", file.listen.clone(), "127.0.0.1:3000"),

@@ -122,7 +122,12 @@ impl Desk {
     }
 
     fn care<'a>(&'a self, state: &'a State) -> Care<'a> {
-        Care { store: &*self.shared.store, lease: &self.lease, state, forget_before: None }
+        Care {
+            store: &*self.shared.store,
+            lease: &self.lease,
+            state,
+            forget_before: self.shared.forget_before(),
+        }
     }
 
     /// The earliest sensible time to renew the lease: a third into it.

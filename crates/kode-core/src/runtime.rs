@@ -1,6 +1,7 @@
 //! The runtime: what all agents of one process share, and the ways in which one is taken up.
 
 mod builder;
+mod retention;
 
 use std::sync::Arc;
 
@@ -102,8 +103,16 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) holder: String,
     pub(crate) lease_ttl: Millis,
+    pub(crate) retention: Option<Millis>,
     pub(crate) default_template: Option<TemplateId>,
     pub(crate) on_agent: Vec<AgentCallback>,
+}
+
+impl Shared {
+    /// Events that were made before this time are told to nobody any more.
+    pub(crate) fn forget_before(&self) -> Option<Millis> {
+        self.retention.map(|age| self.clock.now().saturating_sub(age))
+    }
 }
 
 /// What all agents of one process share. Clones are handles on the same one.
@@ -173,6 +182,19 @@ impl Runtime {
     #[must_use]
     pub fn subscription(&self, id: &AgentId, after: Cursor) -> Subscription {
         Subscription::new(id.clone(), self.shared.hub.feed(id), self.shared.store.clone(), after)
+    }
+
+    /// The cursor behind which every event of an agent is still told; zero where nothing is forgotten. What lies
+    /// before is older than the runtime's retention, and not to be read on. Costs a few reads where there is a
+    /// retention, and nothing without.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn oldest(&self, id: &AgentId) -> Result<Cursor, StoreError> {
+        match self.shared.forget_before() {
+            Some(time) => retention::oldest(&*self.shared.store, id, time).await,
+            None => Ok(Cursor::ZERO),
+        }
     }
 
     /// Removes an agent for good without taking it up: for one whose template, work directory or disk space

@@ -4,6 +4,7 @@
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
+use kode_core::id::Cursor;
 use serde::Serialize;
 
 /// Why a request was refused.
@@ -14,6 +15,8 @@ pub(crate) struct ApiError {
     pub(crate) message: String,
     /// Seconds after which the same request may do.
     pub(crate) retry_after: Option<u32>,
+    /// The oldest cursor from which there still is everything.
+    pub(crate) oldest: Option<Cursor>,
 }
 
 #[derive(Serialize)]
@@ -23,11 +26,13 @@ struct ErrorBody<'a> {
     error: &'a str,
     code: &'a str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<Cursor>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
+        Self { status, code, message: message.into(), retry_after: None, oldest: None }
     }
 
     pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -44,6 +49,13 @@ impl ApiError {
 
     pub(crate) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// The events behind a cursor are forgotten.
+    pub(crate) fn expired(oldest: Cursor) -> Self {
+        let message =
+            format!("the events from this cursor on are older than what is kept; begin at {oldest}, or at 0");
+        Self { oldest: Some(oldest), ..Self::new(StatusCode::GONE, "cursor_expired", message) }
     }
 
     /// Not now; the same request may do after so many seconds.
@@ -91,7 +103,8 @@ impl ApiError {
 
     /// Gives a response of this error its body.
     pub(crate) fn render(&self, response: Response, request_id: &str) -> Response {
-        let body = ErrorBody { success: false, error: &self.message, code: self.code, request_id };
+        let (code, oldest) = (self.code, self.oldest);
+        let body = ErrorBody { success: false, error: &self.message, code, request_id, oldest };
         let (mut head, _) = response.into_parts();
         head.headers.remove(CONTENT_LENGTH);
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -101,7 +114,7 @@ impl ApiError {
         if self.leaves_body_unread() {
             head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let body = serde_json::to_string(&body).expect("an error body is four plain fields");
+        let body = serde_json::to_string(&body).expect("an error body is a few plain fields");
         Response::from_parts(head, body.into())
     }
 }

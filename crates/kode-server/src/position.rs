@@ -2,10 +2,11 @@
 
 use axum::http::HeaderMap;
 use kode_core::event::Channels;
-use kode_core::id::Cursor;
+use kode_core::id::{AgentId, Cursor};
 use kode_core::machine::View;
 use serde::Deserialize;
 
+use crate::app::App;
 use crate::error::ApiError;
 
 /// The query of every route that gives events.
@@ -83,6 +84,16 @@ pub(crate) fn check(cursor: Cursor, view: &View, live: bool) -> Result<(), ApiEr
         return Err(ApiError::bad_request("cursor_from_future", message));
     }
     Ok(())
+}
+
+/// Refuses a cursor behind which events are forgotten. Zero, and a run that began before, start with the oldest
+/// event that is kept.
+pub(crate) async fn kept(app: &App, id: &AgentId, after: Cursor, named: bool) -> Result<Cursor, ApiError> {
+    let oldest = app.pool.runtime().oldest(id).await?;
+    if named && after > Cursor::ZERO && after < oldest {
+        return Err(ApiError::expired(oldest));
+    }
+    Ok(after.max(oldest))
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ pub(crate) async fn open(
         position::check(cursor, &view, live)?;
     }
     let after = position.cursor().or(view.turn_began).unwrap_or(view.cursor);
+    let after = position::kept(app, id, after, position.cursor().is_some()).await?;
     let last_done = view.last_done;
     let end = if query.follow { End::Never } else { End::Rest { last_done } };
     let mut reader = Reader::new(app, id, after, channels, end);

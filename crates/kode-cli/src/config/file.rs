@@ -10,13 +10,14 @@ use super::nearest::nearest;
 use crate::failure::Failure;
 
 /// The keys of the file.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "listen",
     "store",
     "workspace",
     "glm_base_url",
     "model",
     "max_agents",
+    "retention_secs",
     "log_format",
     "default_template",
     "template",
@@ -54,6 +55,7 @@ pub(crate) struct ConfigFile {
     pub(crate) glm_base_url: Option<String>,
     pub(crate) model: Option<String>,
     pub(crate) max_agents: Option<usize>,
+    pub(crate) retention_secs: Option<u64>,
     pub(crate) log_format: Option<String>,
     pub(crate) default_template: Option<String>,
     #[serde(rename = "template")]

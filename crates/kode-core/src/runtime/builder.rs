@@ -33,6 +33,7 @@ pub struct RuntimeBuilder {
     ids: Arc<dyn Ids>,
     holder: Option<String>,
     lease_ttl: Millis,
+    retention: Option<Millis>,
     on_agent: Vec<AgentCallback>,
 }
 
@@ -55,6 +56,7 @@ impl RuntimeBuilder {
             ids: Arc::new(RandomIds),
             holder: None,
             lease_ttl: LEASE_TTL,
+            retention: None,
             on_agent: Vec::new(),
         }
     }
@@ -124,6 +126,15 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Lets events that are older than this be forgotten: [`Runtime::oldest`] says what is still told, and the
+    /// journal drops what no state is made of. Without it everything is told for ever. Messages, calls and all
+    /// else that state is made of are kept in either case: the journal is their only copy.
+    #[must_use]
+    pub fn retention(mut self, age: Millis) -> Self {
+        self.retention = Some(age);
+        self
+    }
+
     /// Calls back with each agent that is created or resumed, so that no binding is forgotten.
     #[must_use]
     pub fn on_agent(mut self, callback: impl Fn(&Agent) + Send + Sync + 'static) -> Self {
@@ -150,6 +161,7 @@ impl RuntimeBuilder {
             hub: Hub::default(),
             holder,
             lease_ttl: self.lease_ttl,
+            retention: self.retention,
             default_template: self.default_template.or(first),
             on_agent: self.on_agent,
         };

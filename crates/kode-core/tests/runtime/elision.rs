@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kode_core::AgentSpec;
 use kode_core::event::{Envelope, Event};
-use kode_core::fact::Fact;
+use kode_core::fact::{Entry, Fact};
 use kode_core::id::{Cursor, Seq};
 use kode_core::machine::State;
 use kode_core::store::{After, Checkpoints, Journal, StoreError};
@@ -15,11 +15,12 @@ use crate::world::World;
 
 const TURNS: usize = 220;
 
+fn script(n: usize) -> Script {
+    let text = Script::new().thinking("hm").thinking(" so");
+    (0..6).fold(text, |script, piece| script.text(format!("{n} {piece} ")))
+}
+
 fn world() -> World {
-    let script = |n: usize| {
-        let text = Script::new().thinking("hm").thinking(" so");
-        (0..6).fold(text, |script, piece| script.text(format!("{n} {piece} ")))
-    };
     World::new((0..TURNS).map(script))
 }
 
@@ -98,4 +99,25 @@ async fn a_store_that_does_not_elide_costs_no_turn() {
     agent.put_away(false).await;
     let again = world.runtime.resume_or_create(&world.id("a"), AgentSpec::default()).await.unwrap().agent;
     assert_eq!(again.view().transcript.len(), TURNS * 2);
+}
+
+/// With a retention nothing but state is kept of what is too old; without one, everything that a person reads.
+#[tokio::test]
+async fn what_is_forgotten_leaves_no_events_and_the_same_state() {
+    let world = World::forgetting(1_000, (0..TURNS).map(script));
+    let agent = world.agent("a").await;
+    for _ in 0..TURNS {
+        agent.complete("go on").await.unwrap();
+        world.clock.advance(100);
+    }
+    let entries = world.store.read(agent.id(), After::Seq(Seq::ZERO), usize::MAX).await.unwrap();
+    let kept = |entry: &Entry| match &entry.fact {
+        Fact::Elided { kept, .. } => Some(kept.len()),
+        _ => None,
+    };
+    assert!(entries.iter().filter_map(kept).filter(|kept| *kept == 0).count() > TURNS / 3);
+    let mut folded = State::default();
+    entries.iter().for_each(|entry| folded.evolve(entry));
+    assert_eq!(world.runtime.load(agent.id()).await.unwrap().0, folded);
+    assert_eq!(folded.transcript.len(), TURNS * 2);
 }

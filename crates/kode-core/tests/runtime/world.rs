@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use kode_core::event::{Channels, Envelope, Event};
-use kode_core::id::{AgentId, Cursor};
+use kode_core::id::{AgentId, Cursor, Millis};
 use kode_core::store::Store;
 use kode_core::store::memory::MemoryStore;
 use kode_core::template::Template;
 use kode_core::tool::{ToolCx, ToolError, ToolTraits, Typed, TypedTool};
-use kode_core::{Agent, AgentSpec, Runtime};
+use kode_core::{Agent, AgentSpec, Runtime, RuntimeBuilder};
 use kode_testkit::clock::{CountingIds, SimClock};
 use kode_testkit::faulty::{Faults, FaultyStore};
 use kode_testkit::scripted_model::{Gate, Script, ScriptedModel};
@@ -66,11 +66,25 @@ impl World {
     }
 
     pub(crate) fn with(template: Template, scripts: impl IntoIterator<Item = Script>) -> Self {
+        Self::build(template, scripts, |builder| builder)
+    }
+
+    /// One in which events older than this are forgotten.
+    pub(crate) fn forgetting(age: Millis, scripts: impl IntoIterator<Item = Script>) -> Self {
+        Self::build(template(), scripts, |builder| builder.retention(age))
+    }
+
+    fn build(
+        template: Template,
+        scripts: impl IntoIterator<Item = Script>,
+        and: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder,
+    ) -> Self {
         let (model, clock, gate) =
             (ScriptedModel::new(scripts), Arc::new(SimClock::default()), Gate::default());
         let (store, faults) = (MemoryStore::default(), Faults::none());
         let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(store.clone(), faults.clone()));
-        let runtime = Runtime::builder(faulty, model.clone(), Arc::new(MemorySandbox::new()))
+        let builder = Runtime::builder(faulty, model.clone(), Arc::new(MemorySandbox::new()));
+        let runtime = and(builder)
             .tool(Arc::new(Typed(Slow(gate.clone()))))
             .tool(Arc::new(Typed(Broken)))
             .template(template)

@@ -68,6 +68,7 @@ async fn events(
     let live = app.pool.is_resident(&id);
     let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
     position::check(since, &view, live)?;
+    let since = position::kept(&app, &id, since, true).await?;
     let mut reader = app.pool.runtime().subscription(&id, since);
     let (mut events, mut end) = (Vec::new(), false);
     for _ in 0..LOOKED_AT_MAX {

@@ -57,3 +57,32 @@ async fn a_page_without_matches_still_moves_on() {
     }
     assert_eq!(page(&world, "?limit=1000000").await.2, json!(true));
 }
+
+#[tokio::test]
+async fn what_is_older_than_the_retention_is_gone_with_the_place_where_the_rest_begins() {
+    let world = World::forgetting(1_000);
+    world.turn("a", "old").await;
+    let (old, head, _) = page(&world, "").await;
+    world.clock.advance(5_000);
+    // At rest for long: nothing is left to be told, and the head is still a place.
+    assert_eq!(page(&world, "?since=0").await, (vec![], head, true));
+    assert_eq!(page(&world, &format!("?since={head}")).await.1, head);
+    world.turn("a", "young").await;
+    let (young, _, _) = page(&world, "").await;
+    assert!(!young.is_empty() && young.iter().all(|cursor| *cursor > head));
+    for cursor in [1, old[0], head - 1] {
+        for path in ["events", "stream"] {
+            let answer = world.get(&format!("/api/agents/a/{path}?since={cursor}")).await;
+            assert_eq!(answer.refusal(), (410, "cursor_expired"), "{path} {cursor}");
+            assert_eq!(answer.json["oldest"], head);
+        }
+    }
+    let path = format!("/api/agents/a/stream?since={head}&channels=progress,monitor,control");
+    let told: Vec<u64> = world.listen(&path).await.rest().await.iter().map(|frame| frame.id).collect();
+    assert_eq!(told, young);
+    let from_zero = world.listen("/api/agents/a/stream?since=0&channels=progress,monitor,control").await;
+    assert_eq!(from_zero.rest().await.len(), young.len());
+    // The messages are state, and stay.
+    let messages = world.get("/api/agents/a/messages").await.json;
+    assert_eq!(messages["messages"].as_array().unwrap().len(), 4);
+}

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use futures_util::StreamExt;
 use kode_core::RuntimeBuilder;
 use kode_core::clock::Ids;
-use kode_core::id::MessageId;
+use kode_core::id::{MessageId, Millis};
 use kode_core::model::ToolSpec;
 use kode_core::store::Store;
 use kode_core::store::memory::MemoryStore;
@@ -95,15 +95,23 @@ impl World {
         Self::build(ScriptedModel::always(Script::new().hold(&gate).text("ok")), gate, max_agents)
     }
 
+    /// Every answer is `ok`, and what is older than this is forgotten.
+    pub(crate) fn forgetting(age: Millis) -> Self {
+        let ports = (Arc::new(SimClock::default()), Arc::new(FewIds(CountingIds::default())));
+        let (store, model) = (MemoryStore::new(), ScriptedModel::always(Script::new().text("ok")));
+        Self::over(store, ports, model, Gate::default(), 100, |builder| builder.retention(age))
+    }
+
     fn build(model: Arc<ScriptedModel>, gate: Gate, max_agents: usize) -> Self {
         let (clock, ids) = (Arc::new(SimClock::default()), Arc::new(FewIds(CountingIds::default())));
-        Self::over(MemoryStore::new(), (clock, ids), model, gate, max_agents)
+        Self::over(MemoryStore::new(), (clock, ids), model, gate, max_agents, |builder| builder)
     }
 
     /// Another process over the same store, the one before being dead.
     pub(crate) fn start_again(&mut self) {
         let (ports, max_agents) = ((self.clock.clone(), self.ids.clone()), self.pool.stats().max);
-        *self = Self::over(self.store.clone(), ports, self.model.clone(), self.gate.clone(), max_agents);
+        let (store, model, gate) = (self.store.clone(), self.model.clone(), self.gate.clone());
+        *self = Self::over(store, ports, model, gate, max_agents, |builder| builder);
     }
 
     fn over(
@@ -112,6 +120,7 @@ impl World {
         model: Arc<ScriptedModel>,
         gate: Gate,
         max_agents: usize,
+        and: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder,
     ) -> Self {
         let faults = Faults::none();
         let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(store.clone(), faults.clone()));
@@ -122,7 +131,7 @@ impl World {
         let builder = ["slow", "broken"].into_iter().fold(builder, |builder: RuntimeBuilder, name| {
             builder.tool(Arc::new(Slow { gate: gate.clone(), name }))
         });
-        let runtime = builder
+        let runtime = and(builder)
             .template(plain)
             .template(careful)
             .default_model("scripted-1")
@@ -235,7 +244,8 @@ impl Answer {
     /// Status and code of a refusal, whose body must be an error's.
     pub(crate) fn refusal(&self) -> (u16, &str) {
         let fields: Vec<&str> = self.json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields.len(), 4, "{fields:?}");
+        let fields = fields.into_iter().filter(|field| *field != "oldest" || self.status != StatusCode::GONE);
+        assert_eq!(fields.collect::<Vec<_>>(), ["code", "error", "requestId", "success"]);
         assert_eq!(self.json["success"], false);
         assert_eq!(self.json["requestId"], self.headers["x-request-id"].to_str().unwrap());
         assert!(self.json["error"].as_str().is_some_and(|error| !error.is_empty()));
