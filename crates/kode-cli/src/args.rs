@@ -23,6 +23,27 @@ pub(crate) enum Command {
     Store(Store),
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// Only this agent.
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Mend {
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) what: Check,
+}
+
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Serve {
     /// Answer with a built-in scripted model: no key, no network.
@@ -68,6 +89,12 @@ pub(crate) struct Replay {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
+    /// Verify every journal, line by line, and whether it folds. Writes nothing; works beside a running server.
+    Check(Check),
+    /// End damaged journals behind their last good entry. The damaged files are kept in a quarantine.
+    Repair(Mend),
+    /// Bring journals to the format of this version.
+    Migrate(Mend),
     /// Take over the agents that the TypeScript SDK kept in a directory.
     Import(Import),
 }

@@ -10,7 +10,7 @@ use kode_core::sandbox::SandboxFactory;
 use kode_core::store::Store;
 use kode_provider_glm::{Glm, GlmConfig, GlmKey};
 use kode_sandbox::LocalSandbox;
-use kode_store_fs::FsStore;
+pub(crate) use kode_store_fs::{Fit, FsStore, Repair, Report};
 
 use crate::config::{Env, KEY_NAMES, Settings, StoreUrl, glm_key};
 use crate::demo::DemoModel;
@@ -31,6 +31,12 @@ pub(crate) fn store_to_read(dir: &Path) -> Result<Arc<dyn Store>, Failure> {
     Ok(Arc::new(
         store.map_err(|e| Failure::failed(format!("the store {} cannot be read: {e}", dir.display())))?,
     ))
+}
+
+/// A store of files, for a command that looks after it. `write`: whether it changes anything.
+pub(crate) fn files(dir: &Path, write: bool) -> Result<FsStore, Failure> {
+    let store = if write { FsStore::open(dir) } else { FsStore::open_read_only(dir) };
+    store.map_err(|e| Failure::failed(format!("the store {} cannot be opened: {e}", dir.display())))
 }
 
 /// The model: GLM with a key, the script with `--demo`, and a way on without either.

@@ -28,6 +28,6 @@ fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Serve(serve) => commands::serve::run(serve),
         Command::Replay(replay) => commands::replay::run(replay),
-        Command::Store(args::Store::Import(import)) => commands::store::import::run(import),
+        Command::Store(store) => commands::store::run(store),
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::check::Fit;
 use crate::disk::{Access, Disk, content};
 use crate::error::{failed, found};
 use crate::line;
@@ -92,6 +93,18 @@ fn read(disk: &dyn Disk, agent: &AgentId) -> io::Result<Option<Checkpoint>> {
     let state = metadata.state.map(|state| Bytes::from(Box::<str>::from(state).into_string()));
     files.extend(state.map(|state| (METADATA.to_owned(), state)));
     Ok(Some(Checkpoint { seq: metadata.seq, files }))
+}
+
+/// Whether what is there is a checkpoint.
+pub(crate) fn fit(disk: &dyn Disk, agent: &AgentId) -> StoreResult<Fit> {
+    match load(disk, agent)? {
+        Some(checkpoint) => Ok(Fit::Whole(checkpoint.seq)),
+        None => {
+            let metadata = found(disk.open(&format!("{agent}/{METADATA}"), Access::Read));
+            let there = metadata.map_err(failed("loading a checkpoint"))?.is_some();
+            Ok(if there { Fit::Unusable } else { Fit::None })
+        }
+    }
 }
 
 /// Up to where a checkpoint says that the journal was on the disk; zero without one.

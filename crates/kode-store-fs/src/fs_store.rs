@@ -16,6 +16,7 @@ use crate::check::Report;
 use crate::commit::SyncEach;
 use crate::disk::HostDisk;
 use crate::error::failed;
+use crate::repair::Repair;
 use crate::store::Store;
 use crate::writer::{Batch, Tools};
 
@@ -56,6 +57,27 @@ impl FsStore {
     pub async fn check(&self, agent: &AgentId) -> StoreResult<Option<Report>> {
         let agent = agent.clone();
         self.blocking(move |store| store.check(&agent)).await
+    }
+
+    /// Ends a damaged journal behind its last good entry, and puts the damaged files into a quarantine beside;
+    /// `None` if it is whole or there is none. With `dry` nothing is changed, and a store that is open for reading
+    /// alone will do.
+    ///
+    /// # Errors
+    /// `Incompatible`; `Unavailable`, also while the agent is in use; `Full`.
+    pub async fn repair(&self, agent: &AgentId, dry: bool) -> StoreResult<Option<Repair>> {
+        let agent = agent.clone();
+        self.blocking(move |store| store.repair(&agent, dry)).await
+    }
+
+    /// Writes the segments of older formats anew in the one of this version; tells how many there were. With
+    /// `dry` it only counts them.
+    ///
+    /// # Errors
+    /// As [`FsStore::check`] and [`FsStore::repair`].
+    pub async fn migrate(&self, agent: &AgentId, dry: bool) -> StoreResult<u32> {
+        let agent = agent.clone();
+        self.blocking(move |store| store.migrate(&agent, dry)).await
     }
 
     fn over(store: Store) -> StoreResult<Self> {

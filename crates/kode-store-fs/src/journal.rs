@@ -7,7 +7,7 @@ use std::io;
 
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Seq};
-use kode_core::store::{After, Head, StoreResult};
+use kode_core::store::{After, Head, StoreError, StoreResult};
 
 use crate::chain::{Break, Chunk, Tip};
 use crate::disk::{Access, Disk, DiskFile, Source};
@@ -36,10 +36,31 @@ impl Journal<Box<dyn DiskFile>> {
         let opened = found(open_files(disk, agent, access)).map_err(failed("opening a journal"))?;
         opened.filter(|files| !files.is_empty()).map(|files| Self::of(agent, files)).transpose()
     }
+
+    /// The same as far as segments follow on each other and have a good header; `None` if the first has none.
+    ///
+    /// # Errors
+    /// `Incompatible`, `Unavailable`.
+    pub(crate) fn find_good(disk: &dyn Disk, agent: &AgentId) -> StoreResult<Option<Self>> {
+        let opened = found(open_files(disk, agent, Access::Read)).map_err(failed("opening a journal"))?;
+        let mut segments = Vec::new();
+        for (expected, (number, source)) in (1..).zip(opened.unwrap_or_default()) {
+            match Segment::open(source, agent, number) {
+                Ok(segment) if number == expected => segments.push(segment),
+                Ok(_) | Err(StoreError::Damaged(_)) => break,
+                Err(other) => return Err(other),
+            }
+        }
+        Ok((!segments.is_empty()).then(|| Self { agent: agent.clone(), segments }))
+    }
 }
 
 /// Every segment's file. `NotFound` also where the agent is deleted between two of them.
-fn open_files(disk: &dyn Disk, agent: &AgentId, access: Access) -> io::Result<Vec<(u32, Box<dyn DiskFile>)>> {
+pub(crate) fn open_files(
+    disk: &dyn Disk,
+    agent: &AgentId,
+    access: Access,
+) -> io::Result<Vec<(u32, Box<dyn DiskFile>)>> {
     let mut numbers = Vec::new();
     disk.each_name(agent.as_str(), &mut |name| numbers.extend(segment::number(name)))?;
     numbers.sort_unstable();
@@ -59,6 +80,54 @@ impl<S: Source> Journal<S> {
             segments.push(Segment::open(source, agent, number)?);
         }
         Ok(Self { agent: agent.clone(), segments })
+    }
+
+    /// One segment.
+    pub(crate) fn segment(&self, index: usize) -> &Segment<S> {
+        &self.segments[index]
+    }
+
+    /// All segments.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment<S>> {
+        self.segments.iter()
+    }
+
+    /// In which segment, and where in it, the last good line ends, whatever the watermarks say.
+    ///
+    /// # Errors
+    /// `Incompatible` at a line that only a later version knows; `Unavailable`.
+    pub(crate) fn good(&self) -> StoreResult<(usize, Place)> {
+        let (mut index, mut place) = (0, self.segments[0].start());
+        loop {
+            let next = self.segments.get(index + 1);
+            place = self.good_lines(index, place, next.map(|next| next.header.after.seq))?;
+            match next.filter(|next| next.start().tip == place.tip) {
+                Some(next) => (index, place) = (index + 1, next.start()),
+                None => return Ok((index, place)),
+            }
+        }
+    }
+
+    fn good_lines(&self, index: usize, mut place: Place, until: Option<Seq>) -> StoreResult<Place> {
+        let segment = &self.segments[index];
+        let mut lines = segment.lines(place.at);
+        while until.is_none_or(|until| place.tip.head.seq < until) {
+            let Some(chunk) = lines.next().map_err(failed("reading a journal"))? else { break };
+            let line = match place.tip.follow(&chunk) {
+                Ok(line) => line,
+                Err(Break::Shape) => {
+                    let number = segment.header.segment;
+                    return Err(segment::damage(&self.agent, number, chunk.at, Some(Break::Shape)));
+                }
+                Err(Break::Torn | Break::Checksum | Break::Order) => break,
+            };
+            match self.entries(segment.header.segment, &chunk, &line, place.tip.head) {
+                Ok(_) => place = Place::behind(&chunk, &line),
+                Err(StoreError::Damaged(_)) => break,
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(place)
     }
 
     /// The segment that is written to.

@@ -11,6 +11,8 @@ pub(crate) const MARKER: &str = ".kode-store";
 pub(crate) const RESERVE: &str = ".reserve";
 /// Written and removed by a readiness check.
 pub(crate) const PROBE: &str = ".probe";
+/// What repairs took out of use, a directory each.
+pub(crate) const QUARANTINE: &str = ".quarantine";
 /// A file for each agent whose last lease was not given back clean.
 pub(crate) const UNFINISHED: &str = ".unfinished";
 /// A file for each name whose highest epoch its journal does not tell: tombstones, and leases without entries.

@@ -8,11 +8,12 @@
 //! fs_store   the ports, asynchronous
 //!   store    the ports' steps, blocking           slots   which lease is in force
 //!     writer   one journal under a lease          names   marks, tombstones, epochs
-//!     journal  its segments, its end, its pages   checkpoint · blobs · check · reserve
+//!     journal  its segments, its end, its pages   checkpoint · blobs · reserve
 //!     elide    what is left of a segment          stage    making a segment's file
 //!       segment  finding a place, walking lines
 //!         chain    which line may follow which    (pure)
 //!         line     one line                       (pure)
+//!   check · repair · migrate    for a person who cares for a store
 //! commit     where an append becomes durable      disk    what is asked of a file system
 //! ```
 
@@ -28,7 +29,9 @@ mod fs_store;
 mod journal;
 mod layout;
 mod line;
+mod migrate;
 mod names;
+mod repair;
 mod reserve;
 mod segment;
 mod slots;
@@ -36,8 +39,9 @@ mod stage;
 mod store;
 mod writer;
 
-pub use check::Report;
+pub use check::{Fit, Report};
 pub use fs_store::FsStore;
+pub use repair::Repair;
 
 #[cfg(test)]
 mod tests;

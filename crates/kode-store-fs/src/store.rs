@@ -15,12 +15,12 @@ use kode_core::store::{
 use crate::check::Report;
 use crate::checkpoint;
 use crate::disk::{Access, Disk};
-use crate::error::{failed, found, incompatible};
+use crate::error::{damaged, failed, found, incompatible};
 use crate::journal::Journal;
 use crate::line::{FORMAT, Header};
 use crate::slots::{Held, Slots, State};
 use crate::writer::{Batch, Tools, Writer};
-use crate::{blobs, elide, layout, names, reserve, stage};
+use crate::{blobs, elide, layout, names, reserve, segment, stage};
 
 /// What the marker file says; the number is the version of the directory's layout.
 const MARKER: &[u8] = b"kode store 1\n";
@@ -49,7 +49,7 @@ impl Store {
         Ok(Self { tools, slots: Slots::default(), read_only: true, _lock: None })
     }
 
-    fn disk(&self) -> &dyn Disk {
+    pub(crate) fn disk(&self) -> &dyn Disk {
         &*self.tools.disk
     }
 
@@ -148,8 +148,23 @@ impl Store {
     }
 
     pub(crate) fn check(&self, agent: &AgentId) -> StoreResult<Option<Report>> {
-        let Some(journal) = Journal::find(self.disk(), agent, Access::Read)? else { return Ok(None) };
-        journal.check(checkpoint::covered(self.disk(), agent)?).map(Some)
+        let covered = checkpoint::covered(self.disk(), agent)?;
+        let Some(journal) = Journal::find(self.disk(), agent, Access::Read)? else {
+            let gone = || {
+                damaged(agent, &segment::file_name(1), 0, "a checkpoint is there, and the journal is gone")
+            };
+            return if covered > Seq::ZERO { Err(gone()) } else { Ok(None) };
+        };
+        journal.check(covered, checkpoint::fit(self.disk(), agent)?).map(Some)
+    }
+
+    /// Works on an agent that nobody has leased, and lets nobody take it meanwhile.
+    pub(crate) fn alone<T>(&self, agent: &AgentId, work: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
+        self.writable()?;
+        self.slots.enter(agent, |state| match &state.held {
+            Some(_) => Err(StoreError::Unavailable("the agent is in use".into())),
+            None => work(),
+        })
     }
 
     pub(crate) fn acquire(

@@ -55,7 +55,8 @@ async fn fold(store: &Arc<dyn Store>, agent: &AgentId, at: Option<Seq>) -> Resul
         for entry in entries.iter().filter(|e| at.is_none_or(|at| e.seq <= at)) {
             state.evolve(entry);
         }
-        let whole = entries.len() < PAGE || at.is_some_and(|at| state.seq >= at);
+        let whole =
+            entries.len() < PAGE || at.is_some_and(|at| entries.last().is_none_or(|last| last.seq >= at));
         match (whole, state.seq) {
             (true, Seq::ZERO) => {
                 return Err(Failure::failed(format!("there is no agent {agent} in this store")));

@@ -10,3 +10,4 @@ mod import;
 mod kill;
 mod replay;
 mod spine;
+mod store;

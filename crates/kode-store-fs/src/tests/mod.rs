@@ -1,6 +1,7 @@
 //! Tests that need the inside: a disk that forgets, and journals as bytes.
 
 mod blobs;
+mod care;
 mod cost;
 mod deaths;
 mod killed;

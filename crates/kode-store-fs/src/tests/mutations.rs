@@ -16,10 +16,10 @@ use crate::journal::Journal;
 use crate::line::{self, Crc, FORMAT, Header};
 
 /// A journal of two segments as its writer would have left it after a failed sync, with all its entries.
-struct Sample {
-    agent: AgentId,
-    entries: Vec<Entry>,
-    segments: [Vec<u8>; 2],
+pub(super) struct Sample {
+    pub agent: AgentId,
+    pub entries: Vec<Entry>,
+    pub segments: [Vec<u8>; 2],
 }
 
 fn entry(seq: u64) -> Entry {
@@ -32,7 +32,7 @@ fn entry(seq: u64) -> Entry {
 
 impl Sample {
     /// Lines of one to three entries; every third line was written before the one before it was synced.
-    fn new(lines: u64) -> Self {
+    pub(super) fn new(lines: u64) -> Self {
         let agent = id("user:1");
         let (mut entries, mut synced) = (Vec::new(), Seq::ZERO);
         let mut tip = (Head::default(), Crc::of_agent(&agent));
@@ -64,7 +64,7 @@ impl Sample {
     }
 
     /// The same after its runs were elided in the first segment.
-    fn elided(lines: u64) -> Self {
+    pub(super) fn elided(lines: u64) -> Self {
         let mut sample = Self::new(lines);
         let journal = sample.open(&sample.segments).unwrap();
         let (segment, until) = journal.closed().next().unwrap();
@@ -96,7 +96,7 @@ fn watermark(original: &[Vec<u8>; 2], changed: &[Vec<u8>; 2]) -> Seq {
 }
 
 /// One random change of bytes or lines.
-fn mutate(segments: &mut [Vec<u8>; 2], dice: &mut Dice) {
+pub(super) fn mutate(segments: &mut [Vec<u8>; 2], dice: &mut Dice) {
     let index = usize::from(dice.roll(4) > 0);
     let bytes = &mut segments[index];
     match dice.roll(10) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kode_core::id::{AgentId, Seq};
 use kode_core::store::{Catalog, Checkpoints, Damage, Durability, Journal, Leases, StoreError};
-use kode_store_fs::{FsStore, Report};
+use kode_store_fs::{Fit, FsStore, Report};
 use kode_testkit::store_suite::checkpoints::checkpoint;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, id, step};
 use kode_testkit::store_suite::run;
@@ -14,6 +14,11 @@ use tempfile::TempDir;
 
 fn journal(dir: &TempDir, agent: &str) -> PathBuf {
     dir.path().join(agent).join("journal-1.jsonl")
+}
+
+/// Of a journal without a checkpoint.
+fn report(head: u64, torn: u64) -> Report {
+    Report { segments: 1, head: Seq(head), torn, format: 2, checkpoint: Fit::None }
 }
 
 /// A closed store with one agent of this many synced lines.
@@ -172,7 +177,7 @@ fn a_journal_goes_on_behind_a_mark() {
         drop(store);
         let store = FsStore::open(dir.path()).unwrap();
         assert_eq!(all(&store, &agent).await.len(), 6);
-        assert_eq!(store.check(&agent).await, Ok(Some(Report { segments: 1, head: Seq(6), torn: 0 })));
+        assert_eq!(store.check(&agent).await, Ok(Some(report(6, 0))));
         Pen::take(&store, &agent).await.write_steps(&store, 1).await;
         assert_eq!(all(&store, &agent).await.len(), 7);
     });
@@ -187,11 +192,11 @@ fn g7_a_torn_tail_is_passed_over_by_readers_and_cut_by_the_next_writer() {
         fs::write(&path, [&whole[..], b"{\"crc\":\"0123", &[b' '; 1_988]].concat()).unwrap();
         let store = FsStore::open(dir.path()).unwrap();
         assert_eq!(all(&store, &agent).await.len(), 3);
-        assert_eq!(store.check(&agent).await, Ok(Some(Report { segments: 1, head: Seq(3), torn: 2_000 })));
+        assert_eq!(store.check(&agent).await, Ok(Some(report(3, 2_000))));
         assert_eq!(fs::metadata(&path).unwrap().len(), whole.len() as u64 + 2_000);
         Pen::take(&store, &agent).await.write_steps(&store, 1).await;
         assert!(fs::read(&path).unwrap().starts_with(&whole));
-        assert_eq!(store.check(&agent).await, Ok(Some(Report { segments: 1, head: Seq(4), torn: 0 })));
+        assert_eq!(store.check(&agent).await, Ok(Some(report(4, 0))));
     });
 }
 
