@@ -6,6 +6,7 @@
 
 mod machine;
 mod model;
+mod resume;
 mod turn;
 
 use serde_json::{Value, json};
@@ -16,7 +17,9 @@ async fn main() -> anyhow::Result<()> {
     let dir = TempDir::new()?;
     let sync = machine::sync_us(&dir)?;
     println!("machine: one append of 4 KiB and fdatasync, p50      {sync:>9.0} µs");
-    let report = json!({ "machine": { "sync_us": sync }, "turn": turn::flat(&dir, sync).await? });
+    let turn = turn::flat(&dir, sync).await?;
+    let resume = resume::resume(&dir).await?;
+    let report = json!({ "machine": { "sync_us": sync }, "turn": turn, "resume": resume });
     println!("{}", Value::to_string(&report));
     Ok(())
 }

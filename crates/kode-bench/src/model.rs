@@ -5,11 +5,11 @@ use futures_util::{StreamExt, stream};
 use kode_core::message::Usage;
 use kode_core::model::{Finish, Model, ModelError, ModelEvent, ModelRequest, ModelStream};
 
-/// Pieces of an answer, six characters each.
-const PIECES: usize = 50;
-
 /// Answers at once.
-pub(crate) struct Instantly;
+pub(crate) struct Instantly {
+    /// Pieces of an answer, six characters each.
+    pub(crate) pieces: usize,
+}
 
 #[async_trait]
 impl Model for Instantly {
@@ -18,7 +18,7 @@ impl Model for Instantly {
     }
 
     async fn stream(&self, _: ModelRequest) -> Result<ModelStream, ModelError> {
-        let pieces = (0..PIECES).map(|_| ModelEvent::Text("six ch".into()));
+        let pieces = (0..self.pieces).map(|_| ModelEvent::Text("six ch".into()));
         let last =
             ModelEvent::Finished { calls: Vec::new(), finish: Finish::Stop, usage: Some(Usage::default()) };
         Ok(stream::iter(pieces.chain([last]).map(Ok)).boxed())

@@ -21,7 +21,7 @@ const ROUNDS: usize = 300;
 
 pub(crate) async fn flat(dir: &TempDir, sync_us: f64) -> anyhow::Result<Value> {
     let store = Arc::new(FsStore::open(dir.path().join("store"))?);
-    let runtime = Runtime::builder(store, Arc::new(Instantly), Arc::new(MemorySandbox::new()))
+    let runtime = Runtime::builder(store, Arc::new(Instantly { pieces: 50 }), Arc::new(MemorySandbox::new()))
         .template(Template::new("bench", "You are measured."))
         .default_model("instantly")
         .build()?;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use kode_core::fact::Fact;
 use kode_core::id::Seq;
-use kode_core::store::{After, Journal};
+use kode_core::store::{After, Journal, Leases};
 use kode_core::template::Template;
 use kode_core::{Agent, AgentSpec, Runtime};
 use kode_testkit::scripted_model::{Script, ScriptedModel};
-use kode_testkit::store_suite::pen::id;
+use kode_testkit::store_suite::pen::{HOLDER, NOW, TTL, id};
 use kode_testkit::store_suite::run;
 use kode_testkit::workspace::MemorySandbox;
 use serde_json::json;
@@ -78,5 +78,35 @@ fn g10_a_long_run_writes_less_than_five_times_its_state() {
         let weighs: usize = state.to_checkpoint().files.values().map(|file| file.len()).sum();
         assert_eq!(state.steps, 201);
         assert!(written < 5 * weighs, "{written} bytes for a state of {weighs}");
+    });
+}
+
+/// Nor does anyone who opens the agent read its whole journal: not for the head, not for the lease, and for the state
+/// only the checkpoint and a tail of about its weight.
+#[test]
+fn g10_opening_reads_the_state_and_not_what_led_to_it() {
+    run(async {
+        let disk = SimDisk::new();
+        let (runtime, store, agent) = agent(&disk, vec![answer(); 500]).await;
+        for _ in 0..500 {
+            agent.complete("go on").await.expect("the model answers");
+        }
+        agent.put_away(true).await;
+        let (state, covered) = runtime.load(&id("a")).await.expect("it can be read");
+        let weighs: usize = state.to_checkpoint().files.values().map(|file| file.len()).sum();
+        let before = disk.read();
+        store.read(&id("a"), After::Seq(Seq::ZERO), usize::MAX).await.expect("it can be read");
+        let journal = disk.read() - before;
+        let mut so_far = disk.read();
+        let mut cost = || disk.read() - std::mem::replace(&mut so_far, disk.read());
+        store.head(&id("a")).await.expect("it can be read");
+        let head = cost();
+        store.acquire(&id("a"), HOLDER, TTL, NOW).await.expect("it is free");
+        let lease = cost();
+        runtime.load(&id("a")).await.expect("it can be read");
+        let load = cost();
+        assert!(covered > Seq::ZERO && state.transcript.len() == 1_000);
+        assert!(head * 5 < journal && lease * 5 < journal, "{head} and {lease} of {journal} bytes");
+        assert!(load < 3 * weighs + (256 << 10), "{load} bytes for a state of {weighs}");
     });
 }

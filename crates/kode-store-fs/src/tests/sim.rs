@@ -51,6 +51,7 @@ struct World {
     trouble: Trouble,
     operations: usize,
     written: usize,
+    read: usize,
 }
 
 /// The disk. Clones are the same one.
@@ -136,8 +137,14 @@ impl World {
 impl SimDisk {
     pub(super) fn new() -> Self {
         let nodes = vec![Node::Dir(DirNode::default())];
-        let world =
-            World { nodes, locked: Arc::default(), trouble: Trouble::default(), operations: 0, written: 0 };
+        let world = World {
+            nodes,
+            locked: Arc::default(),
+            trouble: Trouble::default(),
+            operations: 0,
+            written: 0,
+            read: 0,
+        };
         Self(Arc::new(Mutex::new(world)))
     }
 
@@ -164,6 +171,11 @@ impl SimDisk {
     /// How many operations changed something so far.
     pub(super) fn operations(&self) -> usize {
         self.with(|world| world.operations)
+    }
+
+    /// How many bytes were read so far.
+    pub(super) fn read(&self) -> usize {
+        self.with(|world| world.read)
     }
 
     /// How many bytes were written so far.
@@ -294,7 +306,11 @@ impl Source for SimFile {
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         self.disk.with(|world| match world.goes_wrong(true) {
             true => Err(io::Error::other("a read failed")),
-            false => world.file(self.node).cached.read_at(into, at),
+            false => {
+                let read = world.file(self.node).cached.read_at(into, at)?;
+                world.read += read;
+                Ok(read)
+            }
         })
     }
 }
