@@ -204,7 +204,7 @@ impl Agent {
                         error: error.clone(),
                     });
                 }
-                Event::Done { .. } => text.clear(),
+                Event::Done { .. } | Event::TextReset { .. } => text.clear(),
                 Event::PermissionRequired { .. } => {
                     let approvals = self.view().approvals.clone();
                     if !approvals.is_empty() {

@@ -92,6 +92,9 @@ pub struct Call {
     /// What it gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    /// How many bytes of the result are kept beside the journal, where it holds only head and tail of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_bytes: Option<u64>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -123,6 +126,7 @@ impl Call {
             input_preview: preview(input),
             approval: None,
             result: None,
+            kept_bytes: None,
             error: None,
             is_error: false,
             started_at: None,

@@ -85,7 +85,7 @@ impl Desk {
             epoch: self.lease.epoch,
             now: self.shared.clock.now().max(state.updated_at),
             template: &self.kit.template,
-            hooks: !self.shared.hooks.is_empty(),
+            hooks: self.kit.hooks().hooked(),
             window: self.window,
             overhead: self.kit.overhead,
         }
@@ -105,12 +105,14 @@ impl Desk {
         let name = match key {
             EffectKey::Model { step, attempt } => format!("{step}-{attempt}"),
             EffectKey::Compact { nth, attempt } => format!("summary-{nth}-{attempt}"),
+            EffectKey::Prompt { step, .. } => format!("hooks-{step}"),
+            EffectKey::Policy { call, .. } => format!("policy-{call}"),
             EffectKey::Hooks { call } => format!("hooks-{call}"),
             EffectKey::Tool { call, attempt } => format!("{call}-{attempt}"),
         };
         let user = fnv1a(self.cell.id.as_str().as_bytes());
         ModelRequest {
-            model: self.model().to_owned(),
+            model: prompt.model.unwrap_or_else(|| self.shared.default_model.clone()),
             system: prompt.system.into(),
             messages: prompt.messages,
             turn_start: prompt.turn_start,
@@ -291,6 +293,7 @@ impl Driver {
             }
             self.desk.cell.show(View::of(&self.state));
             self.desk.cell.feed.publish(batch);
+            self.live.show(&self.state.transcript);
         }
         for (reply, answer) in waiting {
             let _ = reply.send(answer);

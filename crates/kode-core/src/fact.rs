@@ -14,9 +14,10 @@ pub use self::parts::{
 };
 use crate::call::{Call, Decision};
 use crate::event::{DoneReason, Problem};
-use crate::hook::Verdict;
+use crate::hook::{Amendment, Verdict};
 use crate::id::{AgentId, CallId, Cursor, Epoch, MessageId, Millis, Seq, SnapshotId, TemplateId};
 use crate::lineage::{Ancestor, Files};
+use crate::machine::Ruling;
 use crate::message::{Block, Message, Usage};
 use crate::model::Finish;
 use crate::todo::{Todo, TodoList};
@@ -142,6 +143,13 @@ pub enum Fact {
     Steered {
         /// Which.
         messages: Vec<MessageId>,
+    },
+    /// The hooks looked at the request of the next step.
+    PromptAmended {
+        /// Which step: the one that is about to begin.
+        step: u32,
+        /// What they changed, for all of its attempts.
+        amendment: Amendment,
     },
     /// The model is about to be asked.
     ModelStarted {
@@ -294,6 +302,15 @@ pub enum Fact {
         todos: Vec<Todo>,
         /// What the model reads.
         content: String,
+    },
+    /// A policy of the host's decided on a call that no list names.
+    PolicyRuled {
+        /// On which call.
+        call: CallId,
+        /// Which policy.
+        policy: String,
+        /// What it said.
+        ruling: Ruling,
     },
     /// A hook gave its verdict.
     HookAnswered {

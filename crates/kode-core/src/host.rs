@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -10,6 +11,7 @@ use crate::agent::{Cell, SendError, send_input};
 use crate::driver::{Letter, Receipt};
 use crate::id::CallId;
 use crate::machine::{Input, Rejected};
+use crate::store::{BLOB_MAX, BlobName, Store, StoreResult};
 use crate::todo::{Todo, TodoList};
 use crate::tool::{TodoRefused, ToolHost};
 
@@ -18,6 +20,7 @@ use crate::tool::{TodoRefused, ToolHost};
 pub(crate) struct Host {
     pub(crate) cell: Arc<Cell>,
     pub(crate) mail: mpsc::WeakSender<Letter>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 impl Host {
@@ -39,6 +42,12 @@ impl ToolHost for Host {
             Err(SendError::Rejected(Rejected::Todos(refused))) => Err(refused),
             Err(error) => Err(TodoRefused::Unavailable(error.to_string())),
         }
+    }
+
+    async fn read_result(&self, call: &CallId) -> StoreResult<Option<Bytes>> {
+        let Ok(name) = BlobName::of_result(call) else { return Ok(None) };
+        let part = self.store.read_blob(&self.cell.id, &name, 0, BLOB_MAX).await?;
+        Ok(part.map(|part| part.bytes))
     }
 
     async fn emit(&self, call: &CallId, event_type: &str, data: Value) {

@@ -20,6 +20,7 @@ pub mod message;
 pub mod model;
 mod opening;
 pub mod pages;
+pub mod policy;
 pub mod registry;
 pub mod runtime;
 pub mod sandbox;

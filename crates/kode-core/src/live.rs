@@ -1,23 +1,33 @@
 //! Live tasks: the effects in flight in this process. Started when wanted, aborted when not, and nothing
 //! more: what their ends mean is the machine's to say.
 
+mod listener;
+mod model;
+mod says;
+mod stuck;
 mod summary;
+mod tool;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use crate::hook::{Hook, HookCall, Verdict};
+use self::listener::Listener;
+pub(crate) use self::stuck::Stuck;
+use crate::event::Problem;
+use crate::hook::{HookCall, Verdict};
 use crate::id::{AgentId, CallId};
-use crate::machine::{Delta, Effect, EffectKey, FoundCall, Input};
-use crate::message::{Block, Usage};
-use crate::model::{AskedCall, ErrorClass, Finish, Model, ModelError, ModelEvent, ModelRequest};
+use crate::machine::{Effect, EffectKey, Input, Ruling};
+use crate::message::Message;
+use crate::model::{ErrorClass, ModelError, ModelRequest};
+use crate::pages::Pages;
 use crate::registry::Kit;
-use crate::tool::{Cancel, ToolCx, ToolError};
+use crate::runtime::Shared;
+use crate::store::Lease;
+use crate::tool::{Cancel, ToolCx};
 
 /// Pieces of an answer that may wait for the driver: past it the model's stream is not read on.
 const PENDING_PIECES: usize = 64;
@@ -27,9 +37,10 @@ const REAP_GRACE: Duration = Duration::from_secs(5);
 
 /// What tasks need of the agent's surroundings.
 pub(crate) struct Surroundings {
+    pub(crate) shared: Arc<Shared>,
     pub(crate) kit: Arc<Kit>,
-    pub(crate) model: Arc<dyn Model>,
-    pub(crate) hooks: Arc<[Arc<dyn Hook>]>,
+    /// The right to write, for what is kept beside the journal. Its expiry is the driver's to watch.
+    pub(crate) lease: Lease,
     /// The context of a call, but for its name and its cancel flag.
     pub(crate) tool_cx: ToolCx,
 }
@@ -37,6 +48,19 @@ pub(crate) struct Surroundings {
 struct Running {
     abort: AbortHandle,
     cancel: Cancel,
+    /// The tool that runs, if it is one.
+    tool: Option<String>,
+}
+
+impl Running {
+    /// Asks it to end, and remembers a tool that may not.
+    fn give_up(&self, around: &Surroundings) {
+        self.cancel.cancel();
+        self.abort.abort();
+        if let Some(tool) = &self.tool {
+            around.shared.stuck.add(&around.tool_cx.agent, tool, self.cancel.clone());
+        }
+    }
 }
 
 /// The effects in flight of one driver.
@@ -49,13 +73,18 @@ pub(crate) struct Live {
     to_pieces: mpsc::Sender<Input>,
     /// Inputs taken out of the channels that could not be given at once.
     ready: VecDeque<Input>,
+    listener: Option<Listener>,
 }
 
 impl Live {
-    pub(crate) fn new(around: Surroundings) -> Self {
+    /// Nothing is in flight yet; hooks hear of what comes behind this history.
+    pub(crate) fn new(around: Surroundings, history: &Pages<Message>) -> Self {
+        let around = Arc::new(around);
+        let listener = Listener::of(&around, history);
         let (to_pieces, pieces) = mpsc::channel(PENDING_PIECES);
         let (running, keys, tasks) = (BTreeMap::new(), HashMap::new(), JoinSet::new());
-        Self { around: Arc::new(around), running, keys, tasks, pieces, to_pieces, ready: VecDeque::new() }
+        let ready = VecDeque::new();
+        Self { around, running, keys, tasks, pieces, to_pieces, ready, listener }
     }
 
     /// Starts what is missing and aborts what is not wanted. `request` renders the request that an effect
@@ -68,8 +97,7 @@ impl Live {
         self.running.retain(|key, running| {
             let keep = wanted.contains_key(key);
             if !keep {
-                running.cancel.cancel();
-                running.abort.abort();
+                running.give_up(&self.around);
             }
             keep
         });
@@ -77,6 +105,13 @@ impl Live {
             if !self.running.contains_key(key) {
                 self.start(key.clone(), effect.clone(), &request);
             }
+        }
+    }
+
+    /// Shows the history of now to those who want to hear of it.
+    pub(crate) fn show(&self, history: &Pages<Message>) {
+        if let Some(listener) = &self.listener {
+            listener.show(history);
         }
     }
 
@@ -91,27 +126,35 @@ impl Live {
 
     fn start(&mut self, key: EffectKey, effect: Effect, request: &impl Fn(&EffectKey) -> ModelRequest) {
         let (cancel, around) = (Cancel::default(), self.around.clone());
+        let agent = around.tool_cx.agent.clone();
+        let mut runs = None;
         let abort = match (&key, effect) {
             (&EffectKey::Model { step, attempt }, _) => {
                 let (request, pieces) = (request(&key), self.to_pieces.clone());
-                self.tasks.spawn(ask_model(around, request, pieces, step, attempt))
+                self.tasks.spawn(model::ask(around, request, pieces, step, attempt))
+            }
+            (&EffectKey::Prompt { step, messages }, _) => {
+                self.tasks.spawn(says::pre_model(around, request(&key), step, messages))
+            }
+            (EffectKey::Policy { call, policy }, Effect::Policy { tool, input, traits }) => {
+                let shown = HookCall { agent, call: call.clone(), tool, input };
+                self.tasks.spawn(says::rule(around, shown, policy.clone(), traits))
             }
             (&EffectKey::Compact { nth, attempt }, _) => {
                 self.tasks.spawn(summary::ask(around, request(&key), nth, attempt))
             }
             (EffectKey::Hooks { call }, Effect::Hooks { tool, input }) => {
-                let agent = around.tool_cx.agent.clone();
-                self.tasks.spawn(ask_hooks(around, HookCall { agent, call: call.clone(), tool, input }))
+                self.tasks.spawn(says::pre_tool(around, HookCall { agent, call: call.clone(), tool, input }))
             }
             (EffectKey::Tool { call, attempt }, Effect::Tool { tool, input }) => {
                 let cx = ToolCx { call: call.clone(), cancel: cancel.clone(), ..around.tool_cx.clone() };
-                let attempt = *attempt;
-                self.tasks.spawn(async move { run_tool(&around, cx, tool, (*input).clone(), attempt).await })
+                runs = Some(tool.clone());
+                self.tasks.spawn(tool::run(around, cx, tool, input, *attempt))
             }
-            (EffectKey::Hooks { .. } | EffectKey::Tool { .. }, _) => return,
+            (EffectKey::Policy { .. } | EffectKey::Hooks { .. } | EffectKey::Tool { .. }, _) => return,
         };
         self.keys.insert(abort.id(), key.clone());
-        self.running.insert(key, Running { abort, cancel });
+        self.running.insert(key, Running { abort, cancel, tool: runs });
     }
 
     /// The next input of a task: a piece of an answer with all pieces that wait behind it, or an end. Cancel
@@ -185,7 +228,7 @@ impl Live {
     /// Aborts everything and waits until it is gone, within bounds: a tool that blocks its thread cannot be
     /// waited for.
     pub(crate) async fn reap(&mut self) {
-        self.running.values().for_each(|running| running.cancel.cancel());
+        self.running.values().for_each(|running| running.give_up(&self.around));
         self.running.clear();
         self.pieces.close();
         if tokio::time::timeout(REAP_GRACE, self.tasks.shutdown()).await.is_err() {
@@ -203,16 +246,20 @@ fn panicked(key: EffectKey) -> Input {
         EffectKey::Compact { nth, attempt } => {
             Input::SummaryFailed { nth, attempt, error: provider_panicked() }
         }
+        EffectKey::Prompt { step, messages } => {
+            let (code, message) = (ErrorClass::HookFailed.code().into(), "asking the hooks failed".into());
+            Input::PromptAmended { step, messages, outcome: Err(Problem { code, message }) }
+        }
+        EffectKey::Policy { call, policy } => {
+            let ruling = Ruling::Deny(format!("asking the policy {policy} failed"));
+            Input::PolicyRuled { call, policy, ruling }
+        }
         EffectKey::Hooks { call } => Input::HookAnswered {
             call,
             verdict: Verdict::Deny { reason: "a hook failed on this call".into() },
         },
         EffectKey::Tool { call, attempt } => {
-            let error = ToolError::new(
-                "tool_panicked",
-                "the tool failed inside the server; it may have taken effect in part",
-            );
-            Input::ToolFinished { call, attempt, outcome: Err(error) }
+            Input::ToolFinished { call, attempt, outcome: Err(tool::panicked()), kept: None }
         }
     }
 }
@@ -224,92 +271,6 @@ fn provider_panicked() -> ModelError {
 /// The failure of a stream without an end.
 fn cut_short() -> ModelError {
     ModelError::retryable(ErrorClass::TruncatedStream, "the model's stream ended before the answer did")
-}
-
-async fn ask_model(
-    around: Arc<Surroundings>,
-    request: ModelRequest,
-    pieces: mpsc::Sender<Input>,
-    step: u32,
-    attempt: u32,
-) -> Input {
-    match converse(&around, request, &pieces, step, attempt).await {
-        Ok(finished) => finished,
-        Err(error) => Input::ModelFailed { step, attempt, error },
-    }
-}
-
-async fn converse(
-    around: &Surroundings,
-    request: ModelRequest,
-    pieces: &mpsc::Sender<Input>,
-    step: u32,
-    attempt: u32,
-) -> Result<Input, ModelError> {
-    let mut stream = around.model.stream(request).await?;
-    let mut content = Vec::new();
-    while let Some(event) = stream.next().await {
-        let delta = match event? {
-            ModelEvent::Thinking(text) => Delta::Thinking(text),
-            ModelEvent::Text(text) => Delta::Text(text),
-            ModelEvent::Finished { calls, finish, usage } => {
-                return Ok(finished(&around.kit, step, attempt, content, calls, finish, usage));
-            }
-        };
-        collect(&mut content, &delta);
-        // A driver that is gone reads no more; the task is aborted soon.
-        let _ = pieces.send(Input::ModelDeltas { step, attempt, deltas: vec![delta] }).await;
-    }
-    Err(cut_short())
-}
-
-fn finished(
-    kit: &Kit,
-    step: u32,
-    attempt: u32,
-    content: Vec<Block>,
-    calls: Vec<AskedCall>,
-    finish: Finish,
-    usage: Option<Usage>,
-) -> Input {
-    let calls: Vec<FoundCall> = calls.into_iter().map(|asked| kit.find(asked)).collect();
-    Input::ModelFinished { step, attempt, content, calls, finish, usage: usage.unwrap_or_default() }
-}
-
-fn collect(content: &mut Vec<Block>, delta: &Delta) {
-    match (content.last_mut(), delta) {
-        (Some(Block::Thinking { text }), Delta::Thinking(more))
-        | (Some(Block::Text { text }), Delta::Text(more)) => {
-            text.push_str(more);
-        }
-        (_, Delta::Thinking(text)) => content.push(Block::Thinking { text: text.clone() }),
-        (_, Delta::Text(text)) => content.push(Block::Text { text: text.clone() }),
-    }
-}
-
-/// The first hook that has something to say says it.
-async fn ask_hooks(around: Arc<Surroundings>, shown: HookCall) -> Input {
-    for hook in around.hooks.iter() {
-        let verdict = hook.pre_tool(&shown).await;
-        if verdict != Verdict::Continue {
-            return Input::HookAnswered { call: shown.call, verdict };
-        }
-    }
-    Input::HookAnswered { call: shown.call, verdict: Verdict::Continue }
-}
-
-async fn run_tool(
-    around: &Surroundings,
-    cx: ToolCx,
-    name: String,
-    input: serde_json::Value,
-    attempt: u32,
-) -> Input {
-    let outcome = match around.kit.tool(&name) {
-        Some(tool) => tool.call(&cx, input).await,
-        None => Err(ToolError::new("unknown_tool", format!("there is no tool {name:?} any more"))),
-    };
-    Input::ToolFinished { call: cx.call, attempt, outcome }
 }
 
 /// The context of calls before it is known which call: its id stands for none.

@@ -129,6 +129,8 @@ pub enum ErrorClass {
     Timeout,
     /// No connection.
     Network,
+    /// A hook of the host's gave no answer on the request or on what came of it.
+    HookFailed,
 }
 
 impl ErrorClass {
@@ -155,6 +157,7 @@ impl ErrorClass {
             Self::EmptyAnswer => "empty_answer",
             Self::Timeout => "timeout",
             Self::Network => "network",
+            Self::HookFailed => "hook_failed",
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::machine::{Input, State, Strategy};
 use crate::registry::Kit;
 use crate::runtime::Shared;
 use crate::sandbox::Workspace;
-use crate::store::{After, Store, StoreError};
+use crate::store::{After, Lease, Store, StoreError};
 use crate::tool::{Cancel, ToolCx};
 use crate::upkeep::{Upkeep, restore};
 
@@ -49,18 +49,19 @@ impl Opening {
         }
         let create = create.filter(|_| loaded.0.template.is_none());
         let (shared, cell, kit) = (shared.clone(), self.cell.clone(), self.kit.clone());
-        let mut driver =
-            Driver::new(Desk::new(shared, cell, kit, lease), loaded, Live::new(self.surroundings()));
+        let live = Live::new(self.surroundings(lease.clone()), &loaded.0.transcript);
+        let mut driver = Driver::new(Desk::new(shared, cell, kit, lease), loaded, live);
         driver.open(self.strategy, create.into_iter().collect()).await?;
         Ok(driver)
     }
 
-    fn surroundings(&self) -> Surroundings {
-        let host = Host { cell: self.cell.clone(), mail: self.mail.clone() };
+    fn surroundings(&self, lease: Lease) -> Surroundings {
+        let store = self.shared.store.clone();
+        let host = Host { cell: self.cell.clone(), mail: self.mail.clone(), store };
         Surroundings {
+            shared: self.shared.clone(),
             kit: self.kit.clone(),
-            model: self.shared.model.clone(),
-            hooks: self.shared.hooks.clone(),
+            lease,
             tool_cx: ToolCx {
                 agent: self.cell.id.clone(),
                 call: no_call(&self.cell.id),

@@ -1,4 +1,6 @@
-//! Templates and tools of one runtime: checked once when it is built, immutable while agents run.
+//! Templates, tools, hooks and policies of one runtime: checked once when it is built, immutable while agents run.
+
+mod chain;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,11 +8,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::chain::Chain;
 use crate::fact::CallProblem;
+use crate::hook::Hook;
 use crate::id::TemplateId;
 use crate::machine::{FoundCall, overhead};
 use crate::model::{AskedCall, ToolSpec};
-use crate::template::Template;
+use crate::policy::Policy;
+use crate::template::{PermissionMode, Template};
 use crate::tool::{Tool, ToolTraits};
 
 /// Longest tool name that models take.
@@ -38,6 +43,35 @@ pub enum RegistryError {
         /// Which.
         tool: String,
     },
+    /// A template's permission mode is neither a built-in one nor a registered policy.
+    #[error(
+        "the template {template} has the permission mode {mode:?}, which is not known; known are {known}"
+    )]
+    UnknownMode {
+        /// Whose.
+        template: TemplateId,
+        /// Which.
+        mode: String,
+        /// All modes that there are.
+        known: String,
+    },
+    /// Two policies have one name, or one has that of a built-in mode.
+    #[error("the permission mode {0} is there already; give the policy a name of its own")]
+    DuplicatePolicy(String),
+    /// A hook is for a template that is not there.
+    #[error("a hook is registered for the template {0}, which is not registered")]
+    HookOfUnknownTemplate(TemplateId),
+}
+
+/// What the host says of its own on calls, requests and answers, in the order of registration.
+#[derive(Default)]
+pub struct Says {
+    /// Hooks for all agents.
+    pub hooks: Vec<Arc<dyn Hook>>,
+    /// Hooks for the agents of one template.
+    pub template_hooks: Vec<(TemplateId, Arc<dyn Hook>)>,
+    /// Permission modes by name.
+    pub policies: Vec<(String, Arc<dyn Policy>)>,
 }
 
 struct Registered {
@@ -55,9 +89,19 @@ pub struct Kit {
     /// What system prompt and tools take of the model's window, by estimate.
     pub overhead: u64,
     tools: BTreeMap<String, Arc<Registered>>,
+    hooks: Chain,
+    policy: Option<Arc<dyn Policy>>,
 }
 
 impl Kit {
+    pub(crate) fn hooks(&self) -> &Chain {
+        &self.hooks
+    }
+
+    pub(crate) fn policy(&self) -> Option<&Arc<dyn Policy>> {
+        self.policy.as_ref()
+    }
+
     /// A tool of this template.
     #[must_use]
     pub fn tool(&self, name: &str) -> Option<&Arc<dyn Tool>> {
@@ -143,7 +187,11 @@ impl Registry {
     ///
     /// # Errors
     /// What does not fit.
-    pub fn new(templates: Vec<Template>, tools: Vec<Arc<dyn Tool>>) -> Result<Self, RegistryError> {
+    pub fn new(
+        templates: Vec<Template>,
+        tools: Vec<Arc<dyn Tool>>,
+        says: Says,
+    ) -> Result<Self, RegistryError> {
         let mut known = BTreeMap::new();
         for tool in tools {
             let spec = tool.spec();
@@ -155,14 +203,18 @@ impl Registry {
                 return Err(RegistryError::DuplicateTool(name));
             }
         }
+        let policies = policies(&says)?;
         let mut kits = BTreeMap::new();
         for template in templates {
             let id = template.id.clone();
-            if kits.insert(id.clone(), Arc::new(kit(template, &known)?)).is_some() {
+            if kits.insert(id.clone(), Arc::new(kit(template, &known, &says, &policies)?)).is_some() {
                 return Err(RegistryError::DuplicateTemplate(id));
             }
         }
-        Ok(Self { kits, tools: known.len() })
+        match says.template_hooks.iter().find(|(id, _)| !kits.contains_key(id)) {
+            Some((id, _)) => Err(RegistryError::HookOfUnknownTemplate(id.clone())),
+            None => Ok(Self { kits, tools: known.len() }),
+        }
     }
 
     /// A template with its tools.
@@ -183,7 +235,37 @@ impl Registry {
     }
 }
 
-fn kit(template: Template, known: &BTreeMap<String, Arc<Registered>>) -> Result<Kit, RegistryError> {
+type Policies = BTreeMap<String, Arc<dyn Policy>>;
+
+fn policies(says: &Says) -> Result<Policies, RegistryError> {
+    let mut policies = Policies::new();
+    for (name, policy) in &says.policies {
+        let built_in = PermissionMode::BUILT_IN.contains(&name.as_str());
+        if built_in || policies.insert(name.clone(), policy.clone()).is_some() {
+            return Err(RegistryError::DuplicatePolicy(name.clone()));
+        }
+    }
+    Ok(policies)
+}
+
+/// The policy that a template names; none for a built-in mode.
+fn policy(template: &Template, policies: &Policies) -> Result<Option<Arc<dyn Policy>>, RegistryError> {
+    let PermissionMode::Policy(name) = &template.permission.mode else { return Ok(None) };
+    if let Some(policy) = policies.get(name) {
+        return Ok(Some(policy.clone()));
+    }
+    let known: Vec<&str> =
+        PermissionMode::BUILT_IN.into_iter().chain(policies.keys().map(String::as_str)).collect();
+    let (template, mode) = (template.id.clone(), name.clone());
+    Err(RegistryError::UnknownMode { template, mode, known: known.join(", ") })
+}
+
+fn kit(
+    template: Template,
+    known: &BTreeMap<String, Arc<Registered>>,
+    says: &Says,
+    policies: &Policies,
+) -> Result<Kit, RegistryError> {
     if let crate::template::ToolSet::These(names) = &template.tools
         && let Some(tool) = names.iter().find(|name| !known.contains_key(*name))
     {
@@ -193,7 +275,10 @@ fn kit(template: Template, known: &BTreeMap<String, Arc<Registered>>) -> Result<
     let tools: BTreeMap<_, _> = known.iter().filter(has).map(|(n, t)| (n.clone(), t.clone())).collect();
     let specs: Arc<[ToolSpec]> = tools.values().map(|t| t.spec.clone()).collect();
     let overhead = overhead(&template, &specs);
-    Ok(Kit { template: Arc::new(template), specs, overhead, tools })
+    let of_template = says.template_hooks.iter().filter(|(id, _)| *id == template.id).map(|(_, hook)| hook);
+    let hooks = Chain::new(tools.iter().map(|(n, t)| (n, &t.tool)), of_template.chain(&says.hooks));
+    let policy = policy(&template, policies)?;
+    Ok(Kit { template: Arc::new(template), specs, overhead, tools, hooks, policy })
 }
 
 fn is_tool_name(name: &str) -> bool {

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 pub use self::builder::RuntimeBuilder;
 use crate::agent::{Agent, Cell};
 use crate::clock::{Clock, Ids};
-use crate::hook::Hook;
 use crate::hub::{Hub, Subscription};
 use crate::id::{AgentId, Cursor, Millis, Seq, TemplateId};
+use crate::live::Stuck;
 use crate::machine::{Input, State, Strategy, View};
 use crate::model::Model;
 use crate::opening::{Opening, load};
@@ -96,11 +96,11 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) default_model: String,
-    pub(crate) hooks: Arc<[Arc<dyn Hook>]>,
     pub(crate) sandboxes: Arc<dyn SandboxFactory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) hub: Hub,
+    pub(crate) stuck: Stuck,
     pub(crate) holder: String,
     pub(crate) lease_ttl: Millis,
     pub(crate) retention: Option<Millis>,

@@ -60,17 +60,54 @@ impl Default for ToolSet {
     }
 }
 
-/// What happens to a call that no list names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What happens to a call that no list names: `auto`, `approval`, `readonly`, or the name of a policy that the
+/// host registered. A name that nobody registered is an error when the runtime is built, and never a way to run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum PermissionMode {
     /// It runs.
     #[default]
     Auto,
-    /// A call that changes something waits for a person.
+    /// A call that changes something waits for a person. A tool that does not declare
+    /// [`crate::tool::ToolTraits::readonly`] counts as one that changes things.
     Approval,
-    /// A call that changes something is refused.
+    /// A call that changes something is refused, that of a tool which declares nothing too.
     Readonly,
+    /// A policy of the host's decides, see [`crate::policy::Policy`].
+    Policy(String),
+}
+
+impl PermissionMode {
+    /// The names of the modes that need no policy.
+    pub const BUILT_IN: [&str; 3] = ["auto", "approval", "readonly"];
+
+    /// Its name in configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Auto => Self::BUILT_IN[0],
+            Self::Approval => Self::BUILT_IN[1],
+            Self::Readonly => Self::BUILT_IN[2],
+            Self::Policy(name) => name,
+        }
+    }
+}
+
+impl From<String> for PermissionMode {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "auto" => Self::Auto,
+            "approval" => Self::Approval,
+            "readonly" => Self::Readonly,
+            _ => Self::Policy(name),
+        }
+    }
+}
+
+impl From<PermissionMode> for String {
+    fn from(mode: PermissionMode) -> Self {
+        mode.name().to_owned()
+    }
 }
 
 /// Who may call what: `deny` beats `allow` beats `require_approval` beats `mode`.
@@ -200,11 +237,20 @@ pub struct Limits {
     pub parallel_tools: usize,
     /// Tokens of one answer.
     pub max_tokens: u32,
+    /// Seconds for one hook or policy to answer.
+    pub hook_timeout_secs: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_steps: 50, turn_secs: 1_800, tool_timeout_secs: 120, parallel_tools: 3, max_tokens: 4_096 }
+        Self {
+            max_steps: 50,
+            turn_secs: 1_800,
+            tool_timeout_secs: 120,
+            parallel_tools: 3,
+            max_tokens: 4_096,
+            hook_timeout_secs: 30,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
@@ -14,10 +15,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::hook::Hook;
 use crate::id::{AgentId, CallId};
 use crate::model::ToolSpec;
 use crate::sandbox::Workspace;
+use crate::store::StoreResult;
 use crate::todo::{InvalidTodos, Todo, TodoList};
+
+/// Where the whole of a result is that was too long for the model: `@result/<callId>` is a path for tools that read
+/// files, see [`ToolHost::read_result`].
+pub const RESULTS: &str = "@result/";
 
 /// What the runtime must know of a tool beside its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -67,6 +74,16 @@ pub trait ToolHost: Send + Sync {
     /// The rule that the new list breaks, or that the agent is gone.
     async fn set_todos(&self, todos: Vec<Todo>) -> Result<TodoList, TodoRefused>;
 
+    /// The whole of a result of this agent's that was too long for the model, or as much of it as was kept; `None`
+    /// where nothing was kept.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn read_result(&self, call: &CallId) -> StoreResult<Option<Bytes>> {
+        let _ = call;
+        Ok(None)
+    }
+
     /// Tells the monitor channel something (`tool_custom_event`); durable when it returns. Dropped in
     /// silence when the call is no longer running.
     async fn emit(&self, call: &CallId, event_type: &str, data: Value);
@@ -98,6 +115,11 @@ impl Cancel {
     /// Asks to stop.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether anyone else holds it: then something of the call is still there.
+    pub(crate) fn is_held(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// Whether it was asked to stop.
@@ -146,8 +168,15 @@ pub trait Tool: Send + Sync + 'static {
     /// What is wrong with them, for the model.
     fn check(&self, input: &Value) -> Result<(), ToolError>;
 
+    /// Hooks that it brings: they are asked first, and about its own calls only. Asked once, when the runtime is
+    /// built.
+    fn hooks(&self) -> Vec<Arc<dyn Hook>> {
+        Vec::new()
+    }
+
     /// Runs the tool. Called at most once for a call unless [`ToolTraits::replayable`]. The future is
-    /// dropped on interrupt and time-out.
+    /// dropped on interrupt and time-out. Work that it leaves behind in a thread should hold a clone of
+    /// [`ToolCx::cancel`]: of a tool with too much of such work no call is started.
     ///
     /// # Errors
     /// [`ToolError`], which the model reads.
@@ -168,6 +197,11 @@ pub trait TypedTool: Send + Sync + 'static {
 
     /// What the runtime must know.
     const TRAITS: ToolTraits = ToolTraits { readonly: false, replayable: false };
+
+    /// Hooks that it brings; see [`Tool::hooks`].
+    fn hooks(&self) -> Vec<Arc<dyn Hook>> {
+        Vec::new()
+    }
 
     /// Runs the tool; see [`Tool::call`].
     ///
@@ -229,6 +263,10 @@ impl<T: TypedTool> Tool for Typed<T> {
 
     fn traits(&self) -> ToolTraits {
         T::TRAITS
+    }
+
+    fn hooks(&self) -> Vec<Arc<dyn Hook>> {
+        self.0.hooks()
     }
 
     fn check(&self, input: &Value) -> Result<(), ToolError> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kode_core::id::{AgentId, Seq, TemplateId};
-use kode_core::machine::{Cx, State, overhead, render};
+use kode_core::machine::{Cx, Hooked, State, overhead, render};
 use kode_core::store::{After, Store};
 use kode_core::template::Template;
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ fn report(agent: &AgentId, state: &State, templates: &[Template]) -> Value {
         epoch: state.epoch,
         now: state.updated_at,
         template,
-        hooks: false,
+        hooks: Hooked::default(),
         window: None,
         overhead: overhead(template, &[]),
     };
@@ -93,6 +93,7 @@ fn report(agent: &AgentId, state: &State, templates: &[Template]) -> Value {
         "todos": *state.todos,
         "calls": state.records,
         "wanted": wanted,
-        "prompt": { "system": prompt.system, "messages": prompt.messages, "turnStart": prompt.turn_start },
+        "prompt": { "system": prompt.system, "messages": prompt.messages, "turnStart": prompt.turn_start,
+            "model": prompt.model, "maxTokens": prompt.max_tokens },
     })
 }

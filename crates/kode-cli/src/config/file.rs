@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kode_core::template::Template;
+use kode_core::template::{PermissionMode, Template};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -41,7 +41,10 @@ const INNER: [(&str, &[&str]); 5] = [
     ("permission", &["mode", "require_approval", "allow", "deny", "expire_secs"]),
     ("todo", &["enabled", "remind_every_steps", "remind_on_start"]),
     ("context", &["window", "threshold"]),
-    ("limits", &["max_steps", "turn_secs", "tool_timeout_secs", "parallel_tools", "max_tokens"]),
+    (
+        "limits",
+        &["max_steps", "turn_secs", "tool_timeout_secs", "parallel_tools", "max_tokens", "hook_timeout_secs"],
+    ),
     ("sandbox", &["level", "network", "allow_paths"]),
 ];
 
@@ -96,6 +99,9 @@ fn template(table: &mut Table, beside: &Path) -> Result<(), Failure> {
             known(inner, &format!("template.{name}."), keys)?;
         }
     }
+    if let Some(mode) = table.get("permission").and_then(|p| p.get("mode")).and_then(Value::as_str) {
+        known_mode(mode)?;
+    }
     let Some(file) = table.remove("system_prompt_file") else { return Ok(()) };
     let Some(name) = file.as_str() else {
         return Err(Failure::usage("template.system_prompt_file is a path in quotes"));
@@ -106,6 +112,19 @@ fn template(table: &mut Table, beside: &Path) -> Result<(), Failure> {
         return Err(Failure::usage("a template has system_prompt or system_prompt_file, not both"));
     }
     Ok(())
+}
+
+/// The command has no host that could register a policy of its own.
+fn known_mode(mode: &str) -> Result<(), Failure> {
+    let known = PermissionMode::BUILT_IN;
+    if known.contains(&mode) {
+        return Ok(());
+    }
+    let wrong = format!("template.permission.mode {mode:?} is not known");
+    Err(Failure::usage(match nearest(mode, &known) {
+        Some(near) => format!("{wrong}; did you mean {near:?}?"),
+        None => format!("{wrong}; known are {}", known.join(", ")),
+    }))
 }
 
 fn known(table: &Table, within: &str, keys: &[&str]) -> Result<(), Failure> {
@@ -144,9 +163,22 @@ mod tests {
             failure("max_agents = \"many\"").contains("max_agents")
                 || failure("max_agents = \"many\"").contains("usize")
         );
-        let mode = "[[template]]\nid = \"a\"\nsystem_prompt = \"p\"\npermission = { mode = \"yolo\" }";
-        assert!(failure(mode).contains("yolo"));
         assert!(failure("listen = ").contains("not TOML"));
+    }
+
+    /// Never a way to run: upstream took an unknown mode for one that allows everything.
+    #[test]
+    fn an_unknown_permission_mode_is_refused_with_the_nearest() {
+        let mode = |mode: &str| {
+            format!("[[template]]\nid = \"a\"\nsystem_prompt = \"p\"\npermission = {{ mode = {mode:?} }}")
+        };
+        let said = "template.permission.mode \"read-only\" is not known; did you mean \"readonly\"?";
+        assert_eq!(failure(&mode("read-only")), said);
+        let said = "template.permission.mode \"yolo\" is not known; known are auto, approval, readonly";
+        assert_eq!(failure(&mode("yolo")), said);
+        for good in PermissionMode::BUILT_IN {
+            assert!(parse(&mode(good), Path::new(".")).is_ok(), "{good}");
+        }
     }
 
     #[test]

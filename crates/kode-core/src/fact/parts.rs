@@ -58,6 +58,8 @@ pub enum ChunkPart {
     Text(String),
     /// Text is over; the whole block.
     TextEnd(String),
+    /// What the step has shown so far is void, and why; what stands follows.
+    Void(String),
 }
 
 /// An event that an elided run still tells, as it was told at first.

@@ -20,7 +20,7 @@ async fn summarise(
     nth: u32,
     attempt: u32,
 ) -> Result<Input, ModelError> {
-    let mut stream = around.model.stream(request).await?;
+    let mut stream = around.shared.model.stream(request).await?;
     let mut text = String::new();
     while let Some(event) = stream.next().await {
         match event? {

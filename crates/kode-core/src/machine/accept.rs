@@ -6,18 +6,19 @@
 use serde_json::{Map, Value};
 
 use crate::call::{Call, Decision};
-use crate::event::{AgentState, Breakpoint};
+use crate::event::{AgentState, Breakpoint, Problem};
 use crate::fact::{CallProblem, ChunkPart, Fact, IdempotencyKey, ModelFailure, NewCall, SendMode, Stop};
+use crate::hook::Amendment;
 use crate::id::{CallId, MessageId, TemplateId};
 use crate::message::{Block, Usage};
 use crate::model::{ErrorClass, Finish, ModelError};
 use crate::todo::{self, Todo};
 use crate::tool::{TodoRefused, ToolError};
 
-use super::phase::{self, compact, model};
+use super::phase::{self, compact, model, round};
 use super::{
-    Compaction, Cx, Delta, EffectKey, FoundCall, Input, ModelCall, OpenCall, Partial, Rejected, Settlement,
-    Shown, State, Strategy, SummaryStage,
+    Compaction, Cx, Delta, EffectKey, FoundCall, Input, Kept, ModelCall, OpenCall, Partial, Rejected,
+    Settlement, Shown, State, Strategy, SummaryStage,
 };
 
 /// Messages that may wait for one agent.
@@ -50,7 +51,7 @@ impl State {
                 let told = !parts.is_empty();
                 Ok(told.then_some(Fact::ModelChunk { step, attempt, parts }).into_iter().collect())
             }
-            Input::ModelFinished { step, attempt, content, calls, finish, usage } => {
+            Input::ModelFinished { step, attempt, content, calls, finish, usage, edited } => {
                 let call = self.attempt(step, attempt)?;
                 if calls.is_empty() && finish != Finish::Length && !says_something(&content) {
                     let empty = ModelError::retryable(
@@ -59,7 +60,8 @@ impl State {
                     );
                     return Ok(vec![model::failed(self, cx, call, &empty)]);
                 }
-                Ok(vec![self.answered(cx, call, content, calls, finish, usage)])
+                let ends = ends(call, edited.then_some(content.as_slice()), cx.template.expose_thinking);
+                Ok(vec![self.answered(cx, call, (content, ends), calls, finish, usage)])
             }
             Input::ModelFailed { step, attempt, error } => {
                 Ok(vec![model::failed(self, cx, self.attempt(step, attempt)?, &error)])
@@ -71,11 +73,26 @@ impl State {
             Input::SummaryFailed { nth, attempt, error } => {
                 Ok(vec![compact::failed(cx, self.summary(nth, attempt)?, &error, Usage::default())])
             }
-            Input::HookAnswered { call, verdict } => match self.open_call(&call) {
-                Some(open) if open.verdict.is_none() => Ok(vec![Fact::HookAnswered { call, verdict }]),
-                Some(_) | None => Err(Rejected::Stale),
-            },
-            Input::ToolFinished { call, attempt, outcome } => self.tool_finished(cx, &call, attempt, outcome),
+            Input::PromptAmended { step, messages, outcome } => {
+                self.prompt_amended(cx, (step, messages), outcome)
+            }
+            Input::PolicyRuled { call, policy, ruling } => {
+                match self.open_call(&call).and_then(|open| round::asks(cx, open)) {
+                    Some(round::Asks::Policy(asked)) if asked == policy => {
+                        Ok(vec![Fact::PolicyRuled { call, policy, ruling }])
+                    }
+                    Some(round::Asks::Policy(_) | round::Asks::Hooks) | None => Err(Rejected::Stale),
+                }
+            }
+            Input::HookAnswered { call, verdict } => {
+                match self.open_call(&call).and_then(|open| round::asks(cx, open)) {
+                    Some(round::Asks::Hooks) => Ok(vec![Fact::HookAnswered { call, verdict }]),
+                    Some(round::Asks::Policy(_)) | None => Err(Rejected::Stale),
+                }
+            }
+            Input::ToolFinished { call, attempt, outcome, kept } => {
+                self.tool_finished(cx, &call, attempt, (outcome, kept))
+            }
             Input::ToolEmitted { call, event_type, data } => {
                 let open = self.open_call(&call).filter(|c| c.running()).ok_or(Rejected::Stale)?;
                 Ok(vec![Fact::ToolEmitted { call, tool: open.call.name.clone(), event_type, data }])
@@ -209,11 +226,29 @@ impl State {
         self.compaction().filter(live).ok_or(Rejected::Stale)
     }
 
+    fn prompt_amended(
+        &self,
+        cx: &Cx<'_>,
+        (step, messages): (u32, usize),
+        outcome: Result<Amendment, Problem>,
+    ) -> Accepted {
+        if model::awaited_hooks(self, cx) != Some((step, messages)) {
+            return Err(Rejected::Stale);
+        }
+        Ok(vec![match outcome {
+            Ok(amendment) => Fact::PromptAmended { step, amendment },
+            Err(Problem { code, message }) => {
+                let failure = ModelFailure { code, message, provider_code: None };
+                Fact::ModelFailed { step, attempt: 1, failure, retry_at: None, reset: false, compact: false }
+            }
+        }])
+    }
+
     fn answered(
         &self,
         cx: &Cx<'_>,
         attempt: &ModelCall,
-        content: Vec<Block>,
+        (content, ends): (Vec<Block>, Vec<ChunkPart>),
         calls: Vec<FoundCall>,
         finish: Finish,
         usage: Usage,
@@ -234,7 +269,7 @@ impl State {
             attempt: attempt.attempt,
             content,
             calls,
-            ends: attempt.partial.end().into_iter().collect(),
+            ends,
             finish,
             usage,
             estimate: self.estimate(cx),
@@ -247,12 +282,12 @@ impl State {
         cx: &Cx<'_>,
         id: &CallId,
         attempt: u32,
-        outcome: Result<Value, ToolError>,
+        (outcome, kept): (Result<Value, ToolError>, Option<Kept>),
     ) -> Accepted {
         let live = |c: &&OpenCall| c.running() && (c.attempt, c.epoch) == (attempt, self.epoch);
         let open = self.open_call(id).filter(live).ok_or(Rejected::Stale)?;
         Ok(vec![match outcome {
-            Ok(value) => phase::ending::completed(cx, open, value),
+            Ok(value) => phase::ending::completed(cx, open, value, kept),
             Err(error) => phase::ending::failed(cx, open, error.into()),
         }])
     }
@@ -301,6 +336,33 @@ fn shown_parts(call: &ModelCall, deltas: Vec<Delta>, expose_thinking: bool) -> V
         parts.push(piece);
     }
     parts
+}
+
+/// The ends of blocks still open; where hooks made it another answer, what was shown is void and that one is told.
+fn ends(call: &ModelCall, edited: Option<&[Block]>, expose_thinking: bool) -> Vec<ChunkPart> {
+    let open = call.partial.end();
+    let shown = |block: &Block| match block {
+        Block::Text { text } => Some(Shown::Text(text.clone())),
+        Block::Thinking { text } => expose_thinking.then(|| Shown::Thinking(text.clone())),
+        Block::ToolUse { .. } | Block::ToolResult { .. } => None,
+    };
+    let now: Option<Vec<Shown>> = edited.map(|content| content.iter().filter_map(shown).collect());
+    match now.filter(|now| *now != call.partial.blocks) {
+        None => open.into_iter().collect(),
+        Some(now) => {
+            [ChunkPart::Void("post_model".into())].into_iter().chain(now.iter().flat_map(told)).collect()
+        }
+    }
+}
+
+/// A block in one piece.
+fn told(block: &Shown) -> [ChunkPart; 3] {
+    match block {
+        Shown::Text(text) => {
+            [ChunkPart::TextStart, ChunkPart::Text(text.clone()), ChunkPart::TextEnd(text.clone())]
+        }
+        Shown::Thinking(text) => [ChunkPart::ThinkStart, ChunkPart::Think(text.clone()), ChunkPart::ThinkEnd],
+    }
 }
 
 /// The end of the block that is open once these pieces are shown too. Only asked where the kind changes, so

@@ -106,7 +106,8 @@ impl State {
             return Some(Fact::Steered { messages: steering });
         }
         let first = compact::due(self, cx).or_else(|| remind::due(self, cx, turn));
-        Some(first.unwrap_or_else(|| model::started(self, None)))
+        let next = || model::awaited_hooks(self, cx).is_none().then(|| model::started(self, None));
+        first.or_else(next)
     }
 
     fn stopped(&self, turn: &Turn, stop: &Stop) -> Fact {

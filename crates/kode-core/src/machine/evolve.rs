@@ -13,7 +13,7 @@ use crate::message::{Block, Message, Role};
 use crate::todo::TodoList;
 
 use super::context::Parts;
-use super::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, State, Strategy, Turn};
+use super::{Amended, KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, State, Strategy, Turn};
 
 /// How long an idempotency key is remembered.
 const KEY_RETENTION: Millis = 24 * 60 * 60 * 1_000;
@@ -55,6 +55,10 @@ impl State {
             Fact::Steered { messages } => {
                 self.take_queued(entry, messages);
                 self.with_turn(|turn| turn.messages.extend_from_slice(messages));
+            }
+            Fact::PromptAmended { step, amendment } => {
+                let amended = Amended { step: *step, amendment: Arc::new(amendment.clone()) };
+                self.with_turn(|turn| turn.amended = Some(amended));
             }
             Fact::ModelStarted { step, attempt, shift } => self.model_started(entry, *step, *attempt, *shift),
             Fact::ModelChunk { parts, .. } => {
@@ -110,6 +114,9 @@ impl State {
                 self.compacted(entry, *nth, (plan, *by), Parts { preface, summary, todos }, *usage);
             }
             Fact::TodoReminded { reason, content, .. } => self.reminded(entry, *reason, content),
+            Fact::PolicyRuled { call, policy, ruling } => {
+                self.with_call(call, |c| c.ruled = Some((policy.clone(), ruling.clone())));
+            }
             Fact::HookAnswered { call, verdict } => {
                 self.with_call(call, |c| c.verdict = Some(verdict.clone()))
             }
@@ -204,6 +211,7 @@ impl State {
             paused_since: None,
             steps: 0,
             stop: None,
+            amended: None,
             phase: Phase::BeforeModel,
         });
         self.take_queued(entry, messages);
@@ -374,6 +382,7 @@ fn open_call(new: &NewCall) -> OpenCall {
         input: Arc::new(new.input.clone()),
         traits: new.traits,
         problem: new.problem.clone(),
+        ruled: None,
         verdict: None,
         attempt: 0,
         epoch: Epoch::ZERO,

@@ -3,15 +3,16 @@
 use serde_json::{Map, Value};
 
 use crate::call::Decision;
+use crate::event::Problem;
 use crate::fact::{CallProblem, IdempotencyKey, SendMode};
-use crate::hook::Verdict;
+use crate::hook::{Amendment, Verdict};
 use crate::id::{CallId, Cursor, MessageId, SnapshotId, TemplateId};
 use crate::message::{Block, Usage};
 use crate::model::{Finish, ModelError};
 use crate::todo::Todo;
 use crate::tool::{TodoRefused, ToolError, ToolTraits};
 
-use super::{EffectKey, Heritage, Origin};
+use super::{EffectKey, Heritage, Origin, Ruling};
 
 /// A piece of an answer as it came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,15 @@ pub enum Settlement {
     Failed(ToolError),
     /// Nobody knows: the model is told so.
     Unknown,
+}
+
+/// A result that was kept beside the journal, since the model reads only its head and its tail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// How many of its bytes were kept, from the first on.
+    pub bytes: u64,
+    /// Whether those are all.
+    pub whole: bool,
 }
 
 /// What reaches an agent from outside.
@@ -161,6 +171,8 @@ pub enum Input {
         finish: Finish,
         /// What it cost.
         usage: Usage,
+        /// Whether hooks made it another than the one whose pieces were told.
+        edited: bool,
     },
     /// The attempt failed.
     ModelFailed {
@@ -193,6 +205,24 @@ pub enum Input {
         /// Why.
         error: ModelError,
     },
+    /// The hooks looked at the request of the next step.
+    PromptAmended {
+        /// Which step.
+        step: u32,
+        /// How many messages the request had that they saw.
+        messages: usize,
+        /// What they changed, or why the request must not be sent.
+        outcome: Result<Amendment, Problem>,
+    },
+    /// A policy decided on a call.
+    PolicyRuled {
+        /// On which call.
+        call: CallId,
+        /// Which policy.
+        policy: String,
+        /// What it said.
+        ruling: Ruling,
+    },
     /// The hooks gave their verdict.
     HookAnswered {
         /// On which call.
@@ -208,6 +238,8 @@ pub enum Input {
         attempt: u32,
         /// What it gave.
         outcome: Result<Value, ToolError>,
+        /// Where the result is too long for the model: what of it was kept.
+        kept: Option<Kept>,
     },
     /// A running tool has something to say.
     ToolEmitted {

@@ -28,15 +28,17 @@ mod wanted;
 pub use checkpoint::CHECKPOINT_VERSION;
 pub use context::{Compaction, Condensed, Context, Cut, Report, SummaryStage, overhead};
 pub use heritage::{Heritage, Origin};
-pub use input::{Delta, FoundCall, Input, Rejected, Settlement, Strategy};
+pub use input::{Delta, FoundCall, Input, Kept, Rejected, Settlement, Strategy};
 pub use phase::Reminders;
-pub use policy::{Ruling, rule};
+pub use policy::{Ruled, Ruling, rule};
 pub use project::project;
 pub use render::{Prompt, render, summary_prompt};
-pub use state::{KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, Shown, State, Turn};
+pub use state::{Amended, KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, Shown, State, Turn};
 pub use step::Batch;
 pub use view::{PendingApproval, PendingCall, View};
 pub use wanted::{Effect, EffectKey};
+
+pub(crate) use phase::ending::{RESULT_MAX, text_of};
 
 use crate::id::{AgentId, Epoch, Millis};
 use crate::template::Template;
@@ -52,12 +54,31 @@ pub struct Cx<'a> {
     pub now: Millis,
     /// The template in force.
     pub template: &'a Template,
-    /// Whether the host has hooks to ask before each call.
-    pub hooks: bool,
+    /// Which of the host's hooks are to be asked.
+    pub hooks: Hooked<'a>,
     /// Tokens that the agent's model takes, where its provider knows.
     pub window: Option<u32>,
     /// What [`overhead`] gives for the template and its tools.
     pub overhead: u64,
+}
+
+/// Which of the host's hooks are to be asked: plain data, since the machine calls nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hooked<'a> {
+    /// Before each call.
+    pub calls: bool,
+    /// Before the calls of these tools, which bring their own.
+    pub tools: &'a [String],
+    /// Before the request of each step.
+    pub prompts: bool,
+}
+
+impl Hooked<'_> {
+    /// Whether there are hooks to ask before a call of the named tool.
+    #[must_use]
+    pub fn on(&self, tool: &str) -> bool {
+        self.calls || self.tools.iter().any(|name| name == tool)
+    }
 }
 
 /// FNV-1a, 64 bits: stable over versions and platforms, for jitter and fingerprints, not for secrets.

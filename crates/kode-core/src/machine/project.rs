@@ -42,6 +42,8 @@ pub(super) fn events(fact: &Fact) -> Vec<Event> {
         | Fact::Snapshotted { .. }
         | Fact::MessageQueued { .. }
         | Fact::Steered { .. }
+        | Fact::PromptAmended { .. }
+        | Fact::PolicyRuled { .. }
         | Fact::HookAnswered { .. }
         | Fact::StopRequested { .. } => Vec::new(),
         Fact::TurnStarted { shift, .. } | Fact::Paused { shift } => moved(Some(shift)),
@@ -144,6 +146,7 @@ fn piece(step: u32, part: &ChunkPart) -> Event {
         ChunkPart::ThinkEnd => Event::ThinkChunkEnd { step },
         ChunkPart::TextStart => Event::TextChunkStart { step },
         ChunkPart::Text(delta) => Event::TextChunk { step, delta: delta.clone() },
+        ChunkPart::Void(reason) => Event::TextReset { step, reason: reason.clone() },
         ChunkPart::TextEnd(text) => Event::TextChunkEnd { step, text: text.clone() },
     }
 }

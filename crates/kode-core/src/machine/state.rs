@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::call::{Call, CallState};
 use crate::event::{AgentState, Breakpoint};
 use crate::fact::{CallProblem, ChunkPart, ModelFailure, SendMode, Stop};
-use crate::hook::Verdict;
+use crate::hook::{Amendment, Verdict};
 use crate::id::{CallId, Cursor, Epoch, MessageId, Millis, Seq, TemplateId};
 use crate::lineage::{Ancestor, Files, Snapshot};
 use crate::message::{Block, Message, Usage};
@@ -20,7 +20,7 @@ use crate::model::Finish;
 use crate::todo::TodoList;
 use crate::tool::ToolTraits;
 
-use super::{Compaction, Context, Reminders};
+use super::{Compaction, Context, Reminders, Ruling};
 use crate::pages::Pages;
 
 /// The state of one agent.
@@ -127,8 +127,20 @@ pub struct Turn {
     pub steps: u32,
     /// That it is being stopped, and since when.
     pub stop: Option<(Stop, Millis)>,
+    /// What hooks changed in the request of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amended: Option<Amended>,
     /// How far it is.
     pub phase: Phase,
+}
+
+/// What hooks changed in the request of one step, for all of its attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amended {
+    /// Which step.
+    pub step: u32,
+    /// What.
+    pub amendment: Arc<Amendment>,
 }
 
 /// How far a turn is.
@@ -224,8 +236,9 @@ impl Partial {
                 None => {}
             },
             ChunkPart::ThinkEnd | ChunkPart::TextEnd(_) => {}
+            ChunkPart::Void(_) => self.blocks.clear(),
         }
-        self.open = !matches!(part, ChunkPart::ThinkEnd | ChunkPart::TextEnd(_));
+        self.open = !matches!(part, ChunkPart::ThinkEnd | ChunkPart::TextEnd(_) | ChunkPart::Void(_));
     }
 
     /// The end of the open block, if there is one.
@@ -273,6 +286,9 @@ pub struct OpenCall {
     pub traits: Option<ToolTraits>,
     /// Why it cannot run.
     pub problem: Option<CallProblem>,
+    /// What a policy of the host's said, and which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruled: Option<(String, Ruling)>,
     /// What the hooks said.
     pub verdict: Option<Verdict>,
     /// How often it was started.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::id::CallId;
+use crate::tool::ToolTraits;
 
-use super::phase::{compact, round};
+use super::phase::{compact, model, round};
 use super::{Cx, Phase, State};
 
 /// The name of an effect. A name never comes again, so a started effect is not started twice.
@@ -27,6 +28,20 @@ pub enum EffectKey {
         nth: u32,
         /// Which attempt.
         attempt: u32,
+    },
+    /// The hooks on the request of a step.
+    Prompt {
+        /// Which step.
+        step: u32,
+        /// How many messages the request has.
+        messages: usize,
+    },
+    /// A policy of the host's on one call.
+    Policy {
+        /// Which call.
+        call: CallId,
+        /// Which policy.
+        policy: String,
     },
     /// The hooks on one call.
     Hooks {
@@ -49,6 +64,17 @@ pub enum Effect {
     Model,
     /// Ask it for a summary, with [`super::summary_prompt`].
     Compact,
+    /// Ask the hooks about the prompt of now.
+    Prompt,
+    /// Ask the policy.
+    Policy {
+        /// The tool's name.
+        tool: String,
+        /// The whole input.
+        input: Arc<Value>,
+        /// What the tool declares.
+        traits: ToolTraits,
+    },
     /// Ask the hooks.
     Hooks {
         /// The tool's name.
@@ -78,8 +104,11 @@ impl State {
             }
             Phase::Compacting(compaction) => compact::wanted(self, compaction).into_iter().collect(),
             Phase::Tools(open) => open.calls.iter().filter_map(|call| self.wanted_for(cx, call)).collect(),
+            Phase::BeforeModel => model::awaited_hooks(self, cx)
+                .map(|(step, messages)| (EffectKey::Prompt { step, messages }, Effect::Prompt))
+                .into_iter()
+                .collect(),
             Phase::Model(_)
-            | Phase::BeforeModel
             | Phase::Backoff { .. }
             | Phase::Overflowed(_)
             | Phase::Failed(_)
@@ -105,6 +134,12 @@ impl State {
         if open.running() && open.epoch == self.epoch {
             return Some((EffectKey::Tool { call, attempt: open.attempt }, Effect::Tool { tool, input }));
         }
-        round::wants_hooks(cx, open).then_some((EffectKey::Hooks { call }, Effect::Hooks { tool, input }))
+        match round::asks(cx, open)? {
+            round::Asks::Policy(policy) => {
+                let traits = open.traits.unwrap_or_default();
+                Some((EffectKey::Policy { call, policy }, Effect::Policy { tool, input, traits }))
+            }
+            round::Asks::Hooks => Some((EffectKey::Hooks { call }, Effect::Hooks { tool, input })),
+        }
     }
 }

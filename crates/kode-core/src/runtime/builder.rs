@@ -8,8 +8,10 @@ use crate::clock::{Clock, Ids};
 use crate::hook::Hook;
 use crate::hub::Hub;
 use crate::id::{Millis, TemplateId};
+use crate::live::Stuck;
 use crate::model::Model;
-use crate::registry::{Registry, RegistryError};
+use crate::policy::Policy;
+use crate::registry::{Registry, RegistryError, Says};
 use crate::sandbox::SandboxFactory;
 use crate::store::Store;
 use crate::system::{RandomIds, SystemClock};
@@ -26,7 +28,7 @@ pub struct RuntimeBuilder {
     sandboxes: Arc<dyn SandboxFactory>,
     templates: Vec<Template>,
     tools: Vec<Arc<dyn Tool>>,
-    hooks: Vec<Arc<dyn Hook>>,
+    says: Says,
     default_model: String,
     default_template: Option<TemplateId>,
     clock: Arc<dyn Clock>,
@@ -49,7 +51,7 @@ impl RuntimeBuilder {
             sandboxes,
             templates: Vec::new(),
             tools: Vec::new(),
-            hooks: Vec::new(),
+            says: Says::default(),
             default_model: String::new(),
             default_template: None,
             clock: Arc::new(SystemClock),
@@ -82,10 +84,25 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Adds a hook; the first that has something to say on a call says it.
+    /// Adds a hook for all agents. Asked behind those that a tool brings and those of the template, in the order of
+    /// registration.
     #[must_use]
     pub fn hook(mut self, hook: Arc<dyn Hook>) -> Self {
-        self.hooks.push(hook);
+        self.says.hooks.push(hook);
+        self
+    }
+
+    /// Adds a hook for the agents of one template, asked before those for all agents.
+    #[must_use]
+    pub fn template_hook(mut self, template: TemplateId, hook: Arc<dyn Hook>) -> Self {
+        self.says.template_hooks.push((template, hook));
+        self
+    }
+
+    /// Adds a permission mode of the host's own: templates choose it by this name.
+    #[must_use]
+    pub fn policy(mut self, name: impl Into<String>, policy: Arc<dyn Policy>) -> Self {
+        self.says.policies.push((name.into(), policy));
         self
     }
 
@@ -142,7 +159,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Checks that templates and tools fit, and gives the runtime.
+    /// Checks that templates, tools, hooks and policies fit, and gives the runtime.
     ///
     /// # Errors
     /// What does not fit.
@@ -150,15 +167,15 @@ impl RuntimeBuilder {
         let first = self.templates.first().map(|t| t.id.clone());
         let holder = self.holder.unwrap_or_else(|| format!("node-{}", self.ids.agent_suffix()));
         let shared = Shared {
-            registry: Registry::new(self.templates, self.tools)?,
+            registry: Registry::new(self.templates, self.tools, self.says)?,
             store: self.store,
             model: self.model,
             default_model: self.default_model,
-            hooks: self.hooks.into(),
             sandboxes: self.sandboxes,
             clock: self.clock,
             ids: self.ids,
             hub: Hub::default(),
+            stuck: Stuck::default(),
             holder,
             lease_ttl: self.lease_ttl,
             retention: self.retention,

@@ -1,10 +1,11 @@
 //! Random lives: what may reach an agent from outside, valid or not, in any order.
 
 use kode_core::call::Decision;
+use kode_core::event::Problem;
 use kode_core::fact::{CallProblem, IdempotencyKey, SendMode};
-use kode_core::hook::Verdict;
+use kode_core::hook::{Amendment, Verdict};
 use kode_core::id::{CallId, MessageId, Millis};
-use kode_core::machine::{self, Delta, EffectKey, FoundCall, Input, Settlement};
+use kode_core::machine::{self, Delta, EffectKey, FoundCall, Input, Kept, Ruling, Settlement};
 use kode_core::message::{Block, Usage};
 use kode_core::model::{ErrorClass, Finish, ModelError};
 use kode_core::template::{PermissionMode, Template};
@@ -52,7 +53,11 @@ pub(crate) enum Op {
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     model: Said,
+    amendment: Result<Amendment, Problem>,
+    ruling: Ruling,
     verdict: Verdict,
+    kept: Option<Kept>,
+    edited: bool,
     tool: Result<Value, ToolError>,
     emits: bool,
 }
@@ -112,9 +117,15 @@ fn decision() -> impl Strategy<Value = Decision> {
 
 fn setup() -> impl Strategy<Value = Setup> {
     let names = || subsequence(TOOLS.to_vec(), 0..=2);
-    let modes = vec![PermissionMode::Auto, PermissionMode::Approval, PermissionMode::Readonly];
-    let lists =
-        (select(modes), names(), option::weighted(0.2, names()), names(), option::of(select(vec![0, 30])));
+    let modes =
+        ["auto", "approval", "readonly", "own", "other"].map(|mode| PermissionMode::from(mode.to_owned()));
+    let lists = (
+        select(modes.to_vec()),
+        names(),
+        option::weighted(0.2, names()),
+        names(),
+        option::of(select(vec![0, 30])),
+    );
     let bounds = (
         0..4usize,
         select(vec![0, 1, 3, 50]),
@@ -123,8 +134,8 @@ fn setup() -> impl Strategy<Value = Setup> {
     );
     let context =
         (option::of(select(vec![0, 100, 400, 1_000])), option::of(select(vec![1, 3])), any::<bool>());
-    (lists, bounds, context, any::<bool>(), any::<bool>()).prop_map(
-        |(lists, bounds, context, thinks, hooks)| {
+    (lists, bounds, context, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(lists, bounds, context, thinks, hooks, prompts)| {
             let mut template = Template::new("random", "");
             let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
             let (permission, limits) = (&mut template.permission, &mut template.limits);
@@ -140,7 +151,7 @@ fn setup() -> impl Strategy<Value = Setup> {
             (template.todo.enabled, template.todo.remind_every_steps) =
                 (context.1.is_some(), context.1.unwrap_or(0));
             template.tools = kode_core::template::ToolSet::These(vec!["todo_write".into()]);
-            Setup { template, hooks }
+            Setup { template, hooks, prompt_hooks: prompts }
         },
     )
 }
@@ -153,12 +164,36 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         1 => value().prop_map(|value| Verdict::Result { value }),
     ];
     let tool = prop_oneof![3 => value().prop_map(Ok), 1 => Just(Err(ToolError::new("broken", "it broke")))];
-    (said(), verdict, tool, prop::bool::weighted(0.2)).prop_map(|(model, verdict, tool, emits)| Outcome {
-        model,
-        verdict,
-        tool,
-        emits,
-    })
+    let ruling = prop_oneof![
+        3 => Just(Ruling::Allow),
+        1 => Just(Ruling::Ask("why".into())),
+        1 => Just(Ruling::Deny("no".into())),
+    ];
+    let says = (amendment(), ruling, verdict, option::of(kept()));
+    (said(), says, tool, prop::bool::weighted(0.2), prop::bool::weighted(0.2)).prop_map(
+        |(model, (amendment, ruling, verdict, kept), tool, emits, edited)| Outcome {
+            model,
+            amendment,
+            ruling,
+            verdict,
+            kept,
+            edited,
+            tool,
+            emits,
+        },
+    )
+}
+
+fn amendment() -> impl Strategy<Value = Result<Amendment, Problem>> {
+    let changes = (option::of(text()), vec(text(), 0..3), option::of(text()), option::of(0..9u32));
+    let amendment = changes
+        .prop_map(|(system, notes, model, max_tokens)| Ok(Amendment { system, notes, model, max_tokens }));
+    let failed = Problem { code: "hook_failed".into(), message: "a hook failed".into() };
+    prop_oneof![5 => amendment, 1 => Just(Err(failed))]
+}
+
+fn kept() -> impl Strategy<Value = Kept> {
+    (any::<u64>(), any::<bool>()).prop_map(|(bytes, whole)| Kept { bytes, whole })
 }
 
 /// What tools give, falsy and odd values first.
@@ -291,27 +326,33 @@ impl Op {
 impl Outcome {
     fn of(&self, key: EffectKey) -> Input {
         match key {
-            EffectKey::Model { step, attempt } => self.model.of(step, attempt),
+            EffectKey::Model { step, attempt } => self.model.of(step, attempt, self.edited),
             EffectKey::Compact { nth, attempt } => self.model.summary(nth, attempt),
+            EffectKey::Prompt { step, messages } => {
+                Input::PromptAmended { step, messages, outcome: self.amendment.clone() }
+            }
+            EffectKey::Policy { call, policy } => {
+                Input::PolicyRuled { call, policy, ruling: self.ruling.clone() }
+            }
             EffectKey::Hooks { call } => Input::HookAnswered { call, verdict: self.verdict.clone() },
             EffectKey::Tool { call, .. } if self.emits => {
                 Input::ToolEmitted { call, event_type: "note".into(), data: Value::Null }
             }
             EffectKey::Tool { call, attempt } => {
-                Input::ToolFinished { call, attempt, outcome: self.tool.clone() }
+                Input::ToolFinished { call, attempt, outcome: self.tool.clone(), kept: self.kept }
             }
         }
     }
 }
 
 impl Said {
-    fn of(&self, step: u32, attempt: u32) -> Input {
+    fn of(&self, step: u32, attempt: u32, edited: bool) -> Input {
         match self.clone() {
             Self::Deltas(deltas) => Input::ModelDeltas { step, attempt, deltas },
             Self::Finished(content, calls, finish) => {
                 let input_tokens = (step * 97 + attempt) as u64 % 1_200;
                 let usage = Usage { input_tokens, ..Usage::default() };
-                Input::ModelFinished { step, attempt, content, calls, finish, usage }
+                Input::ModelFinished { step, attempt, content, calls, finish, usage, edited }
             }
             Self::Failed(error) => Input::ModelFailed { step, attempt, error },
         }
@@ -337,7 +378,9 @@ impl Said {
 
 fn stray(step: u32, attempt: u32) -> EffectKey {
     let call = CallId::of(step, 0);
-    match (step + attempt) % 4 {
+    match (step + attempt) % 6 {
+        4 => EffectKey::Prompt { step, messages: attempt as usize },
+        5 => EffectKey::Policy { call, policy: "own".into() },
         0 => EffectKey::Model { step, attempt },
         3 => EffectKey::Compact { nth: step, attempt },
         1 => EffectKey::Hooks { call },

@@ -128,7 +128,7 @@ fn g2_late_and_repeated_results_are_dropped() {
     );
 }
 
-/// BEHAVIOUR, tool calls: over 64 KiB the middle is left out, and the model is told how much.
+/// BEHAVIOUR, tool calls: over 64 KiB the middle is left out, and the model is told how much and where the rest is.
 #[test]
 fn g10_a_big_result_is_cut_in_the_middle() {
     check(
@@ -139,6 +139,10 @@ fn g10_a_big_result_is_cut_in_the_middle() {
         answer; calls fs_read{"path":"big"}, fs_read{"path":"fits"}
         tool call_1_0 bytes 200000
         tool call_1_1 bytes 65536
+        answer; calls fs_read{"path":"kept"}, fs_read{"path":"in part"}, fs_read{"path":"fits"}
+        tool call_2_0 bytes 200000 kept 200000
+        tool call_2_1 bytes 200000 kept 100000
+        tool call_2_2 bytes 65536 kept 65536
         answer "long"
         "#,
     );

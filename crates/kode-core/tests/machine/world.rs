@@ -1,8 +1,8 @@
 //! An obliging world: it answers whatever the machine wants, so that every run comes to its end.
 
 use kode_core::call::Decision;
-use kode_core::hook::Verdict;
-use kode_core::machine::{EffectKey, Input, OpenCall, Settlement};
+use kode_core::hook::{Amendment, Verdict};
+use kode_core::machine::{EffectKey, Input, OpenCall, Ruling, Settlement};
 use kode_core::message::{Block, Usage};
 use kode_core::model::Finish;
 use kode_testkit::scenario::Subject;
@@ -44,6 +44,7 @@ pub(crate) fn answer(key: EffectKey) -> Input {
             calls: Vec::new(),
             finish: Finish::Stop,
             usage: Usage::default(),
+            edited: false,
         },
         EffectKey::Compact { nth, attempt } => Input::Summarised {
             nth,
@@ -52,9 +53,13 @@ pub(crate) fn answer(key: EffectKey) -> Input {
             finish: Finish::Stop,
             usage: Usage::default(),
         },
+        EffectKey::Prompt { step, messages } => {
+            Input::PromptAmended { step, messages, outcome: Ok(Amendment::default()) }
+        }
+        EffectKey::Policy { call, policy } => Input::PolicyRuled { call, policy, ruling: Ruling::Allow },
         EffectKey::Hooks { call } => Input::HookAnswered { call, verdict: Verdict::Continue },
         EffectKey::Tool { call, attempt } => {
-            Input::ToolFinished { call, attempt, outcome: Ok(json!({ "ok": true })) }
+            Input::ToolFinished { call, attempt, outcome: Ok(json!({ "ok": true })), kept: None }
         }
     }
 }

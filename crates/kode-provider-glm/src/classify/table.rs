@@ -79,7 +79,8 @@ pub(super) fn retryable(class: ErrorClass) -> bool {
         | ErrorClass::ContextOverflow
         | ErrorClass::ContentFiltered
         | ErrorClass::QuotaExhausted
-        | ErrorClass::QuotaWindow => false,
+        | ErrorClass::QuotaWindow
+        | ErrorClass::HookFailed => false,
     }
 }
 
@@ -104,6 +105,7 @@ pub(super) fn advice(class: ErrorClass) -> Option<&'static str> {
         | ErrorClass::MalformedChunk
         | ErrorClass::EmptyAnswer
         | ErrorClass::Timeout
-        | ErrorClass::Network => None,
+        | ErrorClass::Network
+        | ErrorClass::HookFailed => None,
     }
 }

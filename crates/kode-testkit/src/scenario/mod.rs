@@ -24,17 +24,19 @@
 //!
 //! | line | does |
 //! |---|---|
-//! | `template CLAUSE; …` | puts a template in force, from its defaults. Clauses: `ask`, `allow`, `deny` TOOL…, `mode auto\|approval\|readonly`, `expire 30s`, `parallel 2`, `max_steps 3`, `max_tokens 100`, `turn 60s`, `tool_timeout 10s`, `expose_thinking`, `system "…"`, `language zh`, `offers` TOOL…, `window 8000`, `threshold 0.8`, `remind 10`, `remind_on_start`, `hooks` |
+//! | `template CLAUSE; …` | puts a template in force, from its defaults. Clauses: `ask`, `allow`, `deny` TOOL…, `mode auto\|approval\|readonly\|POLICY`, `expire 30s`, `parallel 2`, `max_steps 3`, `max_tokens 100`, `turn 60s`, `tool_timeout 10s`, `expose_thinking`, `system "…"`, `language zh`, `offers` TOOL…, `window 8000`, `threshold 0.8`, `remind 10`, `remind_on_start`, `hooks`, `prompt_hooks` |
 //! | `tools NAME [readonly] [replayable], …` | adds tools to `fs_read` (both), `fs_write` and `bash_run` |
 //! | `open [manual]` · `create` · `start` | a writer takes the agent up · the agent comes to exist · both |
 //! | `say "text"\|bytes N [queue\|steer\|interrupt\|reject] [key K] [as ID]` | a message; its id is `m1`, `m2`, … unless given |
 //! | `delta "text"` · `think "text"` | a piece of the answer under way |
-//! | `answer ["last piece"\|bytes N] [finish stop\|tool_calls\|length] [used N] [; calls TOOL{…} [invalid "why"], …]` | ends the attempt; its content is all pieces together |
+//! | `answer ["last piece"\|bytes N] [edited "new text"] [finish stop\|tool_calls\|length] [used N] [; calls TOOL{…} [invalid "why"], …]` | ends the attempt; its content is all pieces together, or what hooks made of them |
 //! | `summary "text"\|bytes N [finish length]` · `summary fails CLASS …` | the model gives a summary of the history · fails as in `fail` |
 //! | `fail CLASS ["message"] [retry_after 3s] [code C]` | the attempt fails; retryable as providers usually say of the class |
+//! | `amend [{…}\|failed "why"]` | what the hooks change in the request of the next step |
+//! | `policy CALL [of NAME] allow\|ask "why"\|deny "why"` | the ruling of the policy in force, or of that one |
 //! | `hook CALL continue\|ask "why"\|deny "why"\|result {…}` | the hooks' verdict |
 //! | `decide CALL allow\|deny [by NAME] ["note"]` | a person's decision |
-//! | `tool CALL [attempt N] ok {…}\|bytes N\|error CODE ["message"] ["hint"]` | a tool comes to its end |
+//! | `tool CALL [attempt N] ok {…}\|bytes N\|error CODE ["message"] ["hint"] [kept BYTES]` | a tool comes to its end |
 //! | `emit CALL TYPE {…}` | a running tool says something |
 //! | `interrupt ["note"] [by NAME]` · `gone CALL\|model` | a stop is asked for · what was stopped is gone |
 //! | `todos [version N] [{…}, …]` | the todo list is replaced |

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use kode_core::fact::{CallProblem, IdempotencyKey};
 use kode_core::id::{MessageId, SnapshotId, TemplateId};
 use kode_core::lineage::NotForkable;
-use kode_core::machine::{Delta, EffectKey, FoundCall, Input, ModelCall, Strategy};
+use kode_core::machine::{Delta, EffectKey, FoundCall, Input, Kept, ModelCall, Strategy};
 use kode_core::message::{Block, Usage};
 use kode_core::model::Finish;
 use kode_core::tool::ToolTraits;
 use serde_json::{Map, Value};
 
-use super::script::{Asked, Attempt, Command, Finished, Line};
+use super::script::{Asked, Attempt, Command, Finished, Line, Text};
 use super::subject::Subject;
 use super::template::Setup;
 use super::{Beat, Played};
@@ -123,13 +123,22 @@ impl Player {
                 let (nth, attempt) = self.summary(attempt);
                 vec![Input::SummaryFailed { nth, attempt, error }]
             }
+            Command::Amend(outcome) => {
+                let (step, messages) = self.awaited();
+                vec![Input::PromptAmended { step, messages, outcome }]
+            }
+            Command::Policy { call, policy, ruling } => {
+                let named = self.subject.setup().template.permission.mode.name().to_owned();
+                vec![Input::PolicyRuled { call, policy: policy.unwrap_or(named), ruling }]
+            }
             Command::Fail { attempt, error } => {
                 let (step, attempt) = self.attempt(attempt);
                 vec![Input::ModelFailed { step, attempt, error }]
             }
-            Command::Tool { call, attempt, outcome } => {
+            Command::Tool { call, attempt, outcome, kept } => {
                 let attempt = attempt.unwrap_or_else(|| self.starts(&call));
-                vec![Input::ToolFinished { call, attempt, outcome }]
+                let kept = kept.map(|bytes| Kept { bytes, whole: whole(&outcome, bytes) });
+                vec![Input::ToolFinished { call, attempt, outcome, kept }]
             }
             Command::Decide { call, decision, by, note } => vec![Input::Decide { call, decision, by, note }],
             Command::Hook { call, verdict } => vec![Input::HookAnswered { call, verdict }],
@@ -188,6 +197,21 @@ impl Player {
         Usage { input_tokens, total_tokens: input_tokens + USAGE.output_tokens, ..USAGE }
     }
 
+    /// The request that hooks are asked about, or the one that they would be.
+    fn awaited(&self) -> (u32, usize) {
+        let keys = self.subject.wanted().into_keys();
+        let prompt = keys.filter_map(|key| match key {
+            EffectKey::Prompt { step, messages } => Some((step, messages)),
+            EffectKey::Model { .. }
+            | EffectKey::Compact { .. }
+            | EffectKey::Policy { .. }
+            | EffectKey::Hooks { .. }
+            | EffectKey::Tool { .. } => None,
+        });
+        let state = self.subject.state();
+        prompt.last().unwrap_or((state.steps + 1, state.transcript.len()))
+    }
+
     /// How often a call was started, so that its end names its last start.
     fn starts(&self, call: &kode_core::id::CallId) -> u32 {
         self.subject.state().open_call(call).map_or(1, |open| open.attempt.max(1))
@@ -218,17 +242,21 @@ impl Player {
     fn answer(
         &mut self,
         attempt: Attempt,
-        text: Option<String>,
+        text: Text,
         (finish, used): Finished,
         calls: Vec<Asked>,
     ) -> Vec<Input> {
-        let last = text.map(|text| self.delta(attempt, Delta::Text(text)));
+        let last = text.last.map(|text| self.delta(attempt, Delta::Text(text)));
         let (step, attempt) = self.attempt(attempt);
         let natural = if calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
         let finished = Input::ModelFinished {
             step,
             attempt,
-            content: self.pieces.get(&self.key(step, attempt)).cloned().unwrap_or_default(),
+            edited: text.edited.is_some(),
+            content: match text.edited {
+                Some(text) => vec![Block::text(text)],
+                None => self.pieces.get(&self.key(step, attempt)).cloned().unwrap_or_default(),
+            },
             calls: calls.into_iter().map(|asked| self.find(asked)).collect(),
             finish: finish.unwrap_or(natural),
             usage: self.usage(used),
@@ -248,4 +276,9 @@ impl Player {
         };
         FoundCall { name: asked.tool, input: asked.input, traits, problem }
     }
+}
+
+/// Whether so many bytes are all of a result.
+fn whole(outcome: &Result<Value, kode_core::tool::ToolError>, bytes: u64) -> bool {
+    outcome.as_ref().is_ok_and(|value| value.as_str().is_some_and(|text| text.len() as u64 == bytes))
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use kode_core::call::Decision;
+use kode_core::event::Problem;
 use kode_core::fact::SendMode;
-use kode_core::hook::Verdict;
+use kode_core::hook::{Amendment, Verdict};
 use kode_core::id::{CallId, Millis, Seq, SnapshotId};
 use kode_core::lineage::ForkPoint;
-use kode_core::machine::{Delta, Settlement, Strategy};
+use kode_core::machine::{Delta, Ruling, Settlement, Strategy};
 use kode_core::model::{ErrorClass, Finish, ModelError};
 use kode_core::todo::Todo;
 use kode_core::tool::{ToolError, ToolTraits};
@@ -50,6 +51,13 @@ pub(super) struct Asked {
     pub(super) invalid: Option<String>,
 }
 
+/// The text of an `answer` line: its last piece, and what hooks made of the whole.
+#[derive(Debug, Clone)]
+pub(super) struct Text {
+    pub(super) last: Option<String>,
+    pub(super) edited: Option<String>,
+}
+
 /// Which attempt at the model is meant, where it is not the one under way.
 pub(super) type Attempt = Option<(u32, u32)>;
 
@@ -66,12 +74,14 @@ pub(super) enum Command {
     Start,
     Say { text: String, mode: SendMode, key: Option<String>, id: Option<String> },
     Delta { attempt: Attempt, delta: Delta },
-    Answer { attempt: Attempt, text: Option<String>, finish: Finished, calls: Vec<Asked> },
+    Answer { attempt: Attempt, text: Text, finish: Finished, calls: Vec<Asked> },
     Summary { attempt: Attempt, text: String, finish: Finish },
     NoSummary { attempt: Attempt, error: ModelError },
     Fail { attempt: Attempt, error: ModelError },
-    Tool { call: CallId, attempt: Option<u32>, outcome: Result<Value, ToolError> },
+    Tool { call: CallId, attempt: Option<u32>, outcome: Result<Value, ToolError>, kept: Option<u64> },
     Decide { call: CallId, decision: Decision, by: String, note: Option<String> },
+    Amend(Result<Amendment, Problem>),
+    Policy { call: CallId, policy: Option<String>, ruling: Ruling },
     Hook { call: CallId, verdict: Verdict },
     Emit { call: CallId, event_type: String, data: Value },
     Gone { call: Option<CallId> },
@@ -115,6 +125,8 @@ fn command(words: &mut Words<'_>) -> Result<Command, String> {
         "fail" => fail(words)?,
         "tool" => tool(words)?,
         "decide" => decide(words)?,
+        "amend" => Command::Amend(amendment(words)?),
+        "policy" => policy(words)?,
         "hook" => Command::Hook { call: call(words)?, verdict: verdict(words)? },
         "emit" => emit(words)?,
         "gone" => Command::Gone { call: if words.takes("model") { None } else { Some(call(words)?) } },
@@ -191,12 +203,13 @@ fn say(words: &mut Words<'_>) -> Result<Command, String> {
 
 fn answer(words: &mut Words<'_>) -> Result<Command, String> {
     let attempt = attempt(words)?;
-    let text = if words.takes("bytes") { Some(words.bytes()?) } else { words.maybe_text()? };
+    let last = if words.takes("bytes") { Some(words.bytes()?) } else { words.maybe_text()? };
+    let edited = if words.takes("edited") { Some(words.json("the new text")?) } else { None };
     let finish = if words.takes("finish") { Some(words.named("finish")?) } else { None };
     let used = if words.takes("used") { Some(words.parsed("a number of tokens")?) } else { None };
     words.sign(';');
     let calls = if words.takes("calls") { calls(words)? } else { Vec::new() };
-    Ok(Command::Answer { attempt, text, finish: (finish, used), calls })
+    Ok(Command::Answer { attempt, text: Text { last, edited }, finish: (finish, used), calls })
 }
 
 fn summary(words: &mut Words<'_>) -> Result<Command, String> {
@@ -261,14 +274,17 @@ fn mends_itself(class: ErrorClass) -> bool {
         | ErrorClass::ContextOverflow
         | ErrorClass::ContentFiltered
         | ErrorClass::QuotaExhausted
-        | ErrorClass::QuotaWindow => false,
+        | ErrorClass::QuotaWindow
+        | ErrorClass::HookFailed => false,
     }
 }
 
 fn tool(words: &mut Words<'_>) -> Result<Command, String> {
     let call = call(words)?;
     let attempt = if words.takes("attempt") { Some(words.parsed("an attempt")?) } else { None };
-    Ok(Command::Tool { call, attempt, outcome: outcome(words)? })
+    let outcome = outcome(words)?;
+    let kept = if words.takes("kept") { Some(words.parsed("how many bytes")?) } else { None };
+    Ok(Command::Tool { call, attempt, outcome, kept })
 }
 
 fn outcome(words: &mut Words<'_>) -> Result<Result<Value, ToolError>, String> {
@@ -301,6 +317,27 @@ fn settle(words: &mut Words<'_>) -> Result<Command, String> {
 fn decide(words: &mut Words<'_>) -> Result<Command, String> {
     let (call, decision) = (call(words)?, words.named("decision")?);
     Ok(Command::Decide { call, decision, by: by(words)?, note: words.maybe_text()? })
+}
+
+/// What the hooks change in the request, or why it must not be sent.
+fn amendment(words: &mut Words<'_>) -> Result<Result<Amendment, Problem>, String> {
+    if words.takes("failed") {
+        let (code, message) = (ErrorClass::HookFailed.code().into(), words.json("why")?);
+        return Ok(Err(Problem { code, message }));
+    }
+    Ok(Ok(words.maybe_json("what is changed")?.unwrap_or_default()))
+}
+
+fn policy(words: &mut Words<'_>) -> Result<Command, String> {
+    let call = call(words)?;
+    let policy = if words.takes("of") { Some(words.word("a policy")?.to_owned()) } else { None };
+    let ruling = match words.word("allow, ask or deny")? {
+        "allow" => Ruling::Allow,
+        "ask" => Ruling::Ask(words.json("why")?),
+        "deny" => Ruling::Deny(words.json("why")?),
+        other => return Err(format!("{other:?} is no ruling")),
+    };
+    Ok(Command::Policy { call, policy, ruling })
 }
 
 fn verdict(words: &mut Words<'_>) -> Result<Verdict, String> {

@@ -7,7 +7,7 @@ use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Millis};
 use kode_core::lineage::{Files, ForkPoint, NotForkable};
 use kode_core::machine::{
-    Batch, Cx, Effect, EffectKey, Input, Origin, Prompt, Rejected, State, Strategy, overhead, render,
+    Batch, Cx, Effect, EffectKey, Hooked, Input, Origin, Prompt, Rejected, State, Strategy, overhead, render,
     summary_prompt,
 };
 
@@ -34,7 +34,7 @@ impl Surroundings {
             epoch: self.epoch,
             now: self.now,
             template: &self.setup.template,
-            hooks: self.setup.hooks,
+            hooks: Hooked { calls: self.setup.hooks, tools: &[], prompts: self.setup.prompt_hooks },
             window: None,
             overhead: overhead(&self.setup.template, &[]),
         }

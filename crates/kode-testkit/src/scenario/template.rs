@@ -4,18 +4,20 @@ use kode_core::template::{Template, ToolSet};
 
 use super::words::Words;
 
-/// A template, and whether the host has hooks.
+/// A template, and which hooks the host has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
     /// The template in force.
     pub template: Template,
     /// Whether hooks are asked before each call.
     pub hooks: bool,
+    /// Whether hooks are asked before the request of each step.
+    pub prompt_hooks: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { template: Template::new("scenario", "You are under test."), hooks: false }
+        Self { template: Template::new("scenario", "You are under test."), hooks: false, prompt_hooks: false }
     }
 }
 
@@ -58,6 +60,7 @@ impl Setup {
             "remind" => self.remind(words.parsed("a number of steps")?),
             "remind_on_start" => self.template.todo.remind_on_start = true,
             "hooks" => self.hooks = true,
+            "prompt_hooks" => self.prompt_hooks = true,
             other => return Err(format!("{other:?} is no clause of a template line")),
         }
         Ok(())

@@ -12,7 +12,7 @@ fn call(state: &str) -> Value {
     json!({
         "id": "call_1_0", "name": "fs_read", "state": state, "inputPreview": "{\"path\":\"ä\"}",
         "approval": {"reason": "policy", "requestedAt": 1, "expiresAt": 2, "decision": "allow", "decidedBy": "anna", "note": "fine"},
-        "result": {"lines": [1, 2.5, null]}, "error": "", "isError": false, "startedAt": 3, "completedAt": 4,
+        "result": {"lines": [1, 2.5, null]}, "keptBytes": 70000, "error": "", "isError": false, "startedAt": 3, "completedAt": 4,
         "durationMs": 1, "auditTrail": [{"state": "PENDING", "timestamp": 1, "note": "asked"}]
     })
 }
@@ -29,7 +29,7 @@ fn answer() -> Value {
             {"type": "tool_result", "toolUseId": "call_1_0", "content": "", "isError": true}],
         "calls": [{"call": call("PENDING"), "input": {"path": "a"}, "traits": {"readonly": true, "replayable": true},
             "problem": {"code": "unknown_tool", "message": "no such tool", "hint": "use fs_read"}}],
-        "ends": ["think_end", {"text_end": "hello"}], "finish": "tool_calls", "usage": usage(), "shift": shift()
+        "ends": ["think_end", {"text_end": "hello"}, {"void": "post_model"}], "finish": "tool_calls", "usage": usage(), "shift": shift()
     })
 }
 
@@ -67,6 +67,8 @@ fn lineage_facts() -> Value {
 
 fn model_facts() -> Value {
     json!([
+        {"fact": "prompt_amended", "step": 1, "amendment":
+            {"system": "be brief", "notes": ["a", "\0"], "model": "m", "max_tokens": 0}},
         {"fact": "model_started", "step": 1, "attempt": 1, "shift": shift()},
         {"fact": "model_chunk", "step": 1, "attempt": 1,
             "parts": ["think_start", {"think": "h"}, "think_end", "text_start", {"text": "x"}, {"text_end": "x"}]},
@@ -82,6 +84,8 @@ fn model_facts() -> Value {
 
 fn call_facts() -> Value {
     json!([
+        {"fact": "policy_ruled", "call": "call_1_0", "policy": "own", "ruling": {"ask": "sure?"}},
+        {"fact": "policy_ruled", "call": "call_1_0", "policy": "own", "ruling": "allow"},
         {"fact": "hook_answered", "call": "call_1_0", "verdict": {"verdict": "result", "value": false}},
         {"fact": "approvals_requested", "calls": [call("APPROVAL_REQUIRED")], "shift": shift()},
         {"fact": "paused", "shift": shift()},
@@ -180,12 +184,14 @@ mod tests {
             Fact::Compacted { .. } => 27,
             Fact::TodoReminded { .. } => 28,
             Fact::Elided { .. } => 29,
+            Fact::PromptAmended { .. } => 30,
+            Fact::PolicyRuled { .. } => 31,
         }
     }
 
     #[test]
     fn there_is_a_sample_of_every_kind() {
         let kinds: BTreeSet<u32> = every_kind().iter().map(kind).collect();
-        assert_eq!(kinds, (0..=29).collect());
+        assert_eq!(kinds, (0..=31).collect());
     }
 }

@@ -41,6 +41,7 @@ pub(in crate::machine) fn summary_request(state: &State, cx: &Cx<'_>, plan: &Com
         system: words.system.to_owned(),
         messages: [Arc::new(said(asked, state))].into_iter().collect::<Pages<Message>>(),
         turn_start: 0,
+        model: cx.template.model.clone(),
         max_tokens: cx.template.limits.max_tokens.max(room),
     }
 }

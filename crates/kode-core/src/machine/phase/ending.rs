@@ -4,21 +4,28 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, CallState};
 use crate::fact::{CallProblem, Fact, Stop};
-use crate::machine::{Cx, OpenCall, Settlement};
+use crate::machine::{Cx, Kept, OpenCall, Settlement};
+use crate::tool::RESULTS;
 
 /// Most bytes of a result that the model reads; what is over is cut in the middle.
-const RESULT_MAX: usize = 64 * 1024;
+pub(crate) const RESULT_MAX: usize = 64 * 1024;
 
-/// The tool, a hook or nobody (`ran` false) gave a value.
-pub(in crate::machine) fn completed(cx: &Cx<'_>, open: &OpenCall, value: Value) -> Fact {
-    let text = match &value {
+/// A value as the model reads it.
+pub(crate) fn text_of(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             value.to_string()
         }
-    };
-    let (content, cut) = cut_middle(text);
+    }
+}
+
+/// The tool, a hook or nobody (`ran` false) gave a value. `kept`: what of it is kept, where it is too long.
+pub(in crate::machine) fn completed(cx: &Cx<'_>, open: &OpenCall, value: Value, kept: Option<Kept>) -> Fact {
+    let rest = kept.map_or_else(|| "the rest was not kept".to_owned(), |kept| where_kept(open, kept));
+    let (content, cut) = cut_middle(text_of(&value), &rest);
     let mut call = ended(cx, open, CallState::Completed, None);
+    call.kept_bytes = kept.filter(|_| cut).map(|kept| kept.bytes);
     // JSON does not tell an optional null from none: a null result is told by its absence.
     call.result = Some(if cut { Value::String(content.clone()) } else { value }).filter(|v| !v.is_null());
     Fact::ToolEnded { ran: open.attempt > 0, call: Box::new(call), content, problem: None }
@@ -33,6 +40,13 @@ pub(in crate::machine) fn failed(cx: &Cx<'_>, open: &OpenCall, problem: CallProb
 pub(in crate::machine) fn denied(cx: &Cx<'_>, open: &OpenCall, why: String) -> Fact {
     let hint = "do not call it again in this way; go on without it or ask the user";
     closed(cx, open, CallState::Denied, problem("denied", why, hint))
+}
+
+/// A person allowed it, and meanwhile the template's policy became one that was not asked.
+pub(in crate::machine) fn outdated(cx: &Cx<'_>, open: &OpenCall) -> Fact {
+    let why =
+        format!("{} was allowed under other rules than those in force, so it was not run", open.call.name);
+    closed(cx, open, CallState::Denied, problem("rules_changed", why, "call it again if it is still wanted"))
 }
 
 /// The tool did not come back in time. It may still be at work, so its effects are not known.
@@ -68,7 +82,7 @@ pub(in crate::machine) fn settled(cx: &Cx<'_>, open: &OpenCall, outcome: Settlem
     let note = Some(format!("settled by {by}"));
     let open = OpenCall { call: open.call.clone().entering(open.call.state, cx.now, note), ..open.clone() };
     match outcome {
-        Settlement::Done(value) => completed(cx, &open, value),
+        Settlement::Done(value) => completed(cx, &open, value, None),
         Settlement::Failed(error) => failed(cx, &open, error.into()),
         Settlement::Unknown => unknown(cx, &open),
     }
@@ -90,7 +104,7 @@ pub(in crate::machine) fn stopped(cx: &Cx<'_>, open: &OpenCall, stop: &Stop) -> 
 }
 
 fn closed(cx: &Cx<'_>, open: &OpenCall, state: CallState, problem: CallProblem) -> Fact {
-    let (message, _) = cut_middle(problem.message);
+    let (message, _) = cut_middle(problem.message, "the rest was not kept");
     let problem = CallProblem { message, ..problem };
     let mut call = ended(cx, open, state, Some(problem.code.clone()));
     call.is_error = true;
@@ -115,13 +129,23 @@ fn problem(code: &str, message: String, hint: &str) -> CallProblem {
     CallProblem { code: code.into(), message, hint: Some(hint.into()) }
 }
 
-/// Keeps head and tail of what is too long, and says so between them.
-fn cut_middle(text: String) -> (String, bool) {
+/// How the model gets at what it was not given.
+fn where_kept(open: &OpenCall, kept: Kept) -> String {
+    let what = if kept.whole {
+        "all of it is kept".to_owned()
+    } else {
+        format!("its first {} bytes are kept", kept.bytes)
+    };
+    format!("{what}, to be read in parts as the file {RESULTS}{}", open.call.id)
+}
+
+/// Keeps head and tail of what is too long, and says so between them, with a word on the rest.
+fn cut_middle(text: String, rest: &str) -> (String, bool) {
     if text.len() <= RESULT_MAX {
         return (text, false);
     }
     let head = text.floor_char_boundary(RESULT_MAX * 3 / 4);
     let tail = text.ceil_char_boundary(text.len() - RESULT_MAX / 4);
-    let note = format!("\n… {} bytes were left out here …\n", tail - head);
+    let note = format!("\n… {} bytes were left out here; {rest} …\n", tail - head);
     ([&text[..head], &note, &text[tail..]].concat(), true)
 }

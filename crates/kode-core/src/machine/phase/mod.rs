@@ -2,7 +2,7 @@
 //! reminders, the round of calls, and the ways in which a call ends.
 
 pub(super) mod compact;
-pub(super) mod ending;
+pub(in crate::machine) mod ending;
 pub(super) mod model;
 pub(super) mod remind;
 pub(super) mod round;

@@ -3,7 +3,7 @@
 use crate::event::{AgentState, Breakpoint};
 use crate::fact::{Fact, Shift};
 use crate::id::Millis;
-use crate::machine::{Cx, ModelCall, State, fnv1a};
+use crate::machine::{Cx, ModelCall, Phase, State, fnv1a};
 use crate::model::{ErrorClass, ModelError};
 
 use super::compact;
@@ -19,6 +19,15 @@ const BACKOFF_OVERLOADED: Millis = 2_000;
 const JITTER_PERCENT: u64 = 40;
 /// The longest wait that a provider may ask for: past it, waiting is no longer what the user wants.
 const RETRY_AFTER_MAX: Millis = 120_000;
+
+/// The step whose request the hooks are to look at, and how many messages it has. A message that joins meanwhile
+/// makes it another request, which they have not seen.
+pub(in crate::machine) fn awaited_hooks(state: &State, cx: &Cx<'_>) -> Option<(u32, usize)> {
+    let step = state.steps + 1;
+    let turn = state.turn.as_ref().filter(|turn| turn.stop.is_none() && turn.phase == Phase::BeforeModel)?;
+    let amended = turn.amended.as_ref().is_some_and(|amended| amended.step == step);
+    (cx.hooks.prompts && !amended).then_some((step, state.transcript.len()))
+}
 
 /// Begins an attempt: the first of the next step, or the next after a failed one.
 pub(in crate::machine) fn started(state: &State, after: Option<&ModelCall>) -> Fact {

@@ -5,7 +5,7 @@ use crate::event::{AgentState, Breakpoint};
 use crate::fact::{Fact, Stop};
 use crate::hook::Verdict;
 use crate::id::Millis;
-use crate::machine::{Cx, OpenCall, Round, Ruling, State, rule};
+use crate::machine::{Cx, OpenCall, Round, Ruled, Ruling, State, rule};
 
 use super::{after, ending, shift};
 
@@ -16,14 +16,22 @@ const STOP_GRACE: Millis = 5_000;
 enum Gate {
     /// It ends here.
     End(Box<Fact>),
-    /// The hooks are asked.
-    Hooks,
+    /// A policy or the hooks are asked.
+    Says(Asks),
     /// A person is to be asked.
     Ask(String),
     /// A person was asked.
     Undecided,
     /// Nothing.
     Open,
+}
+
+/// Whose say on a call is to be asked for.
+pub(in crate::machine) enum Asks {
+    /// That of the host's policy of this name.
+    Policy(String),
+    /// That of the hooks.
+    Hooks,
 }
 
 /// The next move of a round.
@@ -75,8 +83,7 @@ fn expired(cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
 
 /// An approval for what policy refuses by now: the template in force is not the one that asked.
 fn overruled(cx: &Cx<'_>, call: &OpenCall) -> Option<Fact> {
-    let ruling = rule(&cx.template.permission, &call.call.name, call.traits.unwrap_or_default());
-    let Ruling::Deny(why) = ruling else { return None };
+    let Ok(Ruling::Deny(why)) = ruling(cx, call) else { return None };
     call.undecided().then(|| Fact::PermissionDecided {
         call: call.call.id.clone(),
         decision: Decision::Deny,
@@ -107,7 +114,7 @@ fn admit(state: &State, cx: &Cx<'_>, round: &Round) -> Option<Fact> {
     let gates: Vec<(&OpenCall, Gate)> = waiting().map(|c| (c, gate(cx, c))).collect();
     let running = round.calls.iter().filter(|c| c.running()).count();
     let mut asks = Vec::new();
-    let mut hooks = false;
+    let mut says = false;
     let mut held_back = false;
     let mut undecided = false;
     for (call, gate) in gates {
@@ -117,12 +124,12 @@ fn admit(state: &State, cx: &Cx<'_>, round: &Round) -> Option<Fact> {
                 return Some(started(state, call));
             }
             Gate::Open => held_back = true,
-            Gate::Hooks => hooks = true,
+            Gate::Says(_) => says = true,
             Gate::Undecided => undecided = true,
             Gate::Ask(reason) => asks.push((call, reason)),
         }
     }
-    if running > 0 || hooks || held_back {
+    if running > 0 || says || held_back {
         return None;
     }
     if !asks.is_empty() {
@@ -136,20 +143,45 @@ fn gate(cx: &Cx<'_>, open: &OpenCall) -> Gate {
     if let Some(problem) = &open.problem {
         return Gate::End(Box::new(ending::failed(cx, open, problem.clone())));
     }
-    let ruling = rule(&cx.template.permission, &open.call.name, open.traits.unwrap_or_default());
+    let ruling = match ruling(cx, open) {
+        Ok(ruling) => ruling,
+        Err(policy) => return unruled(cx, open, policy),
+    };
     match (ruling, &open.verdict, &open.call.approval) {
         (Ruling::Deny(why), _, _) => Gate::End(Box::new(ending::denied(cx, open, why))),
-        (_, None, None) if cx.hooks => Gate::Hooks,
+        (_, None, None) if cx.hooks.on(&open.call.name) => Gate::Says(Asks::Hooks),
         (_, Some(Verdict::Deny { reason }), _) => {
             Gate::End(Box::new(ending::denied(cx, open, reason.clone())))
         }
         (_, Some(Verdict::Result { value }), _) => {
-            Gate::End(Box::new(ending::completed(cx, open, value.clone())))
+            Gate::End(Box::new(ending::completed(cx, open, value.clone(), None)))
         }
         (_, _, Some(approval)) => decided(cx, open, approval),
         (_, Some(Verdict::Ask { reason }), None) => Gate::Ask(reason.clone()),
         (Ruling::Ask(reason), _, None) => Gate::Ask(reason),
         (Ruling::Allow, Some(Verdict::Continue) | None, None) => Gate::Open,
+    }
+}
+
+/// What the permission in force says of a call, or the policy that has not spoken yet. What another policy said
+/// under another template does not count.
+fn ruling<'a>(cx: &Cx<'a>, open: &OpenCall) -> Result<Ruling, &'a str> {
+    match rule(&cx.template.permission, &open.call.name, open.traits.unwrap_or_default()) {
+        Ruled::Here(ruling) => Ok(ruling),
+        Ruled::By(policy) => {
+            let said = open.ruled.as_ref().filter(|(by, _)| by == policy);
+            said.map(|(_, ruling)| ruling.clone()).ok_or(policy)
+        }
+    }
+}
+
+/// A call on which the policy in force has not spoken. Where a person was asked, another template was in force: what
+/// they allowed then is not allowed by this one.
+fn unruled(cx: &Cx<'_>, open: &OpenCall, policy: &str) -> Gate {
+    match open.call.approval.as_ref().map(|approval| (approval, approval.decision)) {
+        None => Gate::Says(Asks::Policy(policy.to_owned())),
+        Some((_, Some(Decision::Allow))) => Gate::End(Box::new(ending::outdated(cx, open))),
+        Some((approval, Some(Decision::Deny) | None)) => decided(cx, open, approval),
     }
 }
 
@@ -225,7 +257,13 @@ pub(in crate::machine) fn deadline(
     round.calls.iter().filter_map(of_call).min()
 }
 
-/// Whether the hooks are to be asked about a call now.
-pub(in crate::machine) fn wants_hooks(cx: &Cx<'_>, open: &OpenCall) -> bool {
-    !open.ended() && !open.running() && matches!(gate(cx, open), Gate::Hooks)
+/// Whose say on a call is to be asked for now.
+pub(in crate::machine) fn asks(cx: &Cx<'_>, open: &OpenCall) -> Option<Asks> {
+    if open.ended() || open.running() {
+        return None;
+    }
+    match gate(cx, open) {
+        Gate::Says(asks) => Some(asks),
+        Gate::End(_) | Gate::Ask(_) | Gate::Undecided | Gate::Open => None,
+    }
 }

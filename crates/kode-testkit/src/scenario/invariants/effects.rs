@@ -82,11 +82,14 @@ impl Effects {
         Ok(())
     }
 
-    /// Nothing outlives its writer; hooks whose verdict was not durable may be asked again by the next one.
+    /// Nothing outlives its writer; hooks and policies whose word was not durable may be asked again by the next one.
     fn new_writer(&mut self, epoch: Epoch) {
         if epoch > self.epoch {
             self.over.append(&mut self.wanted);
-            self.over.retain(|key| !matches!(key, EffectKey::Hooks { .. }));
+            self.over.retain(|key| match key {
+                EffectKey::Prompt { .. } | EffectKey::Policy { .. } | EffectKey::Hooks { .. } => false,
+                EffectKey::Model { .. } | EffectKey::Compact { .. } | EffectKey::Tool { .. } => true,
+            });
             self.epoch = epoch;
         }
     }
@@ -111,7 +114,11 @@ impl Effects {
                 hold!(starts == 1 || replayable, "{call} was started {starts} times and is not replayable");
                 Ok(())
             }
-            EffectKey::Hooks { call } => {
+            EffectKey::Prompt { step, .. } => {
+                hold!(*step == state.steps + 1, "hooks on the request of step {step} come too late");
+                self.prompt.sendable(&render(state, cx.template))
+            }
+            EffectKey::Hooks { call } | EffectKey::Policy { call, .. } => {
                 hold!(state.open_call(call).is_some_and(|c| c.attempt == 0), "hooks on {call} come too late");
                 Ok(())
             }

@@ -3,6 +3,7 @@
 use kode_core::fact::{CompactionPlan, Entry, Fact, ModelFailure, NewCall, Stop};
 use kode_core::hook::Verdict;
 use kode_core::lineage::Files;
+use kode_core::machine::Ruling;
 use kode_core::message::Block;
 
 use super::{call, fact_name, list, name, quoted, span};
@@ -68,6 +69,10 @@ fn detail(entry: &Entry) -> String {
             )
         }
         Fact::TodoReminded { reason, todos, .. } => format!("{} {} open", name(reason), todos.len()),
+        Fact::PromptAmended { step, amendment } => {
+            format!("{step} {}", serde_json::to_string(amendment).unwrap_or_default())
+        }
+        Fact::PolicyRuled { call, policy, ruling } => format!("{call} by {policy} {}", ruled(ruling)),
         Fact::HookAnswered { call, verdict } => format!("{call} {}", said(verdict)),
         Fact::ApprovalsRequested { calls, .. } => list(calls.iter().map(|c| asked_about(c, entry))),
         Fact::Paused { .. } => String::new(),
@@ -134,6 +139,14 @@ fn asked_about(asked: &kode_core::call::Call, entry: &Entry) -> String {
 fn failed(failure: &ModelFailure) -> String {
     let code = failure.provider_code.as_ref().map(|c| format!(" ({c})")).unwrap_or_default();
     format!("{}{code} {}", failure.code, quoted(&failure.message))
+}
+
+fn ruled(ruling: &Ruling) -> String {
+    match ruling {
+        Ruling::Allow => "allow".into(),
+        Ruling::Ask(why) => format!("ask {}", quoted(why)),
+        Ruling::Deny(why) => format!("deny {}", quoted(why)),
+    }
 }
 
 fn said(verdict: &Verdict) -> String {

@@ -73,11 +73,16 @@ fn effect_line(key: &EffectKey, effect: &Effect) -> String {
     match (key, effect) {
         (EffectKey::Model { step, attempt }, _) => format!("model {step}.{attempt}"),
         (EffectKey::Compact { nth, attempt }, _) => format!("summary {nth}.{attempt}"),
+        (EffectKey::Prompt { step, messages }, _) => format!("hooks on step {step} with {messages} messages"),
+        (EffectKey::Policy { call, policy }, _) => format!("policy {policy} on {call}"),
         (EffectKey::Hooks { call }, _) => format!("hooks {call}"),
         (EffectKey::Tool { call, attempt }, Effect::Tool { tool, input }) => {
             format!("tool {call}.{attempt} {tool}{input}")
         }
-        (EffectKey::Tool { call, attempt }, Effect::Model | Effect::Compact | Effect::Hooks { .. }) => {
+        (
+            EffectKey::Tool { call, attempt },
+            Effect::Model | Effect::Compact | Effect::Prompt | Effect::Policy { .. } | Effect::Hooks { .. },
+        ) => {
             format!("tool {call}.{attempt} with another effect")
         }
     }

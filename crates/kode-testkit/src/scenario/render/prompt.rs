@@ -15,7 +15,8 @@ pub(super) fn request(f: &mut fmt::Formatter<'_>, prompt: &Prompt) -> fmt::Resul
         let border = if at == prompt.turn_start { "=" } else { "|" };
         writeln!(f, "  {border} {}", message_line(message))?;
     }
-    writeln!(f, "  | at most {} tokens", prompt.max_tokens)
+    let model = prompt.model.as_ref().map(|model| format!(" of {model}")).unwrap_or_default();
+    writeln!(f, "  | at most {} tokens{model}", prompt.max_tokens)
 }
 
 /// Where the agent stands, and its whole history.
