@@ -6,6 +6,7 @@ mod completions;
 mod elision;
 mod endings;
 mod failures;
+mod hooks;
 mod interrupts;
 mod resume;
 mod turns;

@@ -51,6 +51,15 @@ impl TypedTool for Broken {
     }
 }
 
+/// What a test keeps of a runtime.
+pub(crate) struct Parts {
+    model: Arc<ScriptedModel>,
+    clock: Arc<SimClock>,
+    faults: Faults,
+    gate: Gate,
+    store: MemoryStore,
+}
+
 pub(crate) struct World {
     pub(crate) model: Arc<ScriptedModel>,
     pub(crate) clock: Arc<SimClock>,
@@ -66,25 +75,36 @@ impl World {
     }
 
     pub(crate) fn with(template: Template, scripts: impl IntoIterator<Item = Script>) -> Self {
-        Self::build(template, scripts, |builder| builder)
+        Self::built(template, scripts, |builder| builder)
     }
 
     /// One in which events older than this are forgotten.
     pub(crate) fn forgetting(age: Millis, scripts: impl IntoIterator<Item = Script>) -> Self {
-        Self::build(template(), scripts, |builder| builder.retention(age))
+        Self::built(template(), scripts, |builder| builder.retention(age))
     }
 
-    fn build(
+    /// The same with more in its runtime.
+    pub(crate) fn built(
         template: Template,
         scripts: impl IntoIterator<Item = Script>,
-        and: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder,
+        more: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder,
     ) -> Self {
+        let (builder, parts) = Self::builder(template, scripts);
+        let runtime = more(builder).build().unwrap();
+        let Parts { model, clock, faults, gate, store } = parts;
+        Self { model, clock, faults, gate, store, runtime }
+    }
+
+    /// A runtime that is not built yet, and what it is made of.
+    pub(crate) fn builder(
+        template: Template,
+        scripts: impl IntoIterator<Item = Script>,
+    ) -> (RuntimeBuilder, Parts) {
         let (model, clock, gate) =
             (ScriptedModel::new(scripts), Arc::new(SimClock::default()), Gate::default());
         let (store, faults) = (MemoryStore::default(), Faults::none());
         let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(store.clone(), faults.clone()));
-        let builder = Runtime::builder(faulty, model.clone(), Arc::new(MemorySandbox::new()));
-        let runtime = and(builder)
+        let builder = Runtime::builder(faulty, model.clone(), Arc::new(MemorySandbox::new()))
             .tool(Arc::new(Typed(Slow(gate.clone()))))
             .tool(Arc::new(Typed(Broken)))
             .template(template)
@@ -92,10 +112,8 @@ impl World {
             .clock(clock.clone())
             .ids(Arc::new(CountingIds::default()))
             // Longer than any test moves the clock, so that renewals do not mix in.
-            .holder("test", 10_000_000)
-            .build()
-            .unwrap();
-        Self { model, clock, faults, gate, store, runtime }
+            .holder("test", 10_000_000);
+        (builder, Parts { model, clock, faults, gate, store })
     }
 
     pub(crate) async fn agent(&self, id: &str) -> Agent {
