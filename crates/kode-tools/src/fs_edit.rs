@@ -42,7 +42,7 @@ impl TypedTool for FsEdit {
         let old = load(cx, &path).await?;
         let edit = Edit { find: old_string, replace: new_string, all: replace_all };
         let shown = path.clone();
-        let (new, count, diff) = offload(move || {
+        let (new, count, diff) = offload(cx, move || {
             let (new, count) = apply(&shown, &old, &edit)?;
             let diff = diff(&shown, &old, &new, DIFF_MAX);
             Ok((new, count, diff))

@@ -8,13 +8,14 @@ use grep_matcher::Matcher;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{Searcher, SearcherBuilder, Sink, SinkMatch};
 use kode_core::sandbox::{FileError, FileKind, WalkOptions};
-use kode_core::tool::{ToolCx, ToolError, ToolTraits, TypedTool};
+use kode_core::tool::{RESULTS, ToolCx, ToolError, ToolTraits, TypedTool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::failure::of_file;
 use crate::offload::offload;
+use crate::result::kept;
 use crate::text::{is_binary, told};
 
 /// Largest file that is searched, in bytes (32 MiB): larger than what `fs_read` takes, which sends here.
@@ -44,7 +45,7 @@ pub struct FsGrep;
 pub struct Args {
     /// The text to look for, within one line.
     pattern: String,
-    /// The file or directory to search, relative to the work directory; . for all of it.
+    /// The file or directory to search, relative to the work directory, . for all of it; or @result/CALL.
     path: String,
     /// Take the pattern as a regular expression and not literally.
     #[serde(default)]
@@ -89,6 +90,10 @@ impl TypedTool for FsGrep {
     async fn run(&self, cx: &ToolCx, args: Args) -> Result<Value, ToolError> {
         let matcher = compile(&args)?;
         let search = Search::new(matcher, args.max_results.max(1) as usize);
+        if let Some(call) = args.path.strip_prefix(RESULTS) {
+            let text = kept(cx, call).await?;
+            return Ok(search.text(cx, args.path, text).await?.into_value());
+        }
         let search = match cx.workspace.walk(&args.path, WalkOptions::default(), LOOKED_AT).await {
             Ok((entries, more)) => {
                 let files = entries.into_iter().filter(|entry| entry.stat.kind == FileKind::File);
@@ -159,7 +164,13 @@ impl Search {
             return Err(ToolError::new("binary", format!("{path} is a binary file"))
                 .hint("only text files can be searched"));
         }
-        self = offload(move || self.bytes(&path, &bytes)).await?;
+        self = offload(cx, move || self.bytes(&path, &bytes)).await?;
+        Ok(self)
+    }
+
+    /// Searches what is no file, under the path that stands for it.
+    async fn text(mut self, cx: &ToolCx, path: String, text: String) -> Result<Self, ToolError> {
+        self = offload(cx, move || self.bytes(&path, text.as_bytes())).await?;
         Ok(self)
     }
 
@@ -178,7 +189,7 @@ impl Search {
             }
             match cx.workspace.read(&path, FILE_MAX).await {
                 Ok(bytes) if !is_binary(&bytes) => {
-                    self = offload(move || self.bytes(&path, &bytes)).await?;
+                    self = offload(cx, move || self.bytes(&path, &bytes)).await?;
                 }
                 Ok(_) | Err(_) => self.skipped += 1,
             }

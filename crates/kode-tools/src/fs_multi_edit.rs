@@ -125,7 +125,7 @@ async fn edit_file(cx: &ToolCx, path: &str, edits: Vec<OneEdit>) -> Result<Done,
         Err(e) => return Ok(Done::failed(&e, count)),
     };
     let shown = path.to_owned();
-    let (outcomes, new) = offload(move || plan(&shown, &old, edits)).await?;
+    let (outcomes, new) = offload(cx, move || plan(&shown, &old, edits)).await?;
     let Some((new, diff)) = new else { return Ok(Done { outcomes, diff: None }) };
     match cx.workspace.write(path, new.as_bytes()).await.map_err(of_file) {
         Ok(()) => Ok(Done { outcomes, diff: Some(diff) }),

@@ -1,13 +1,14 @@
 //! `fs_read`: a page of a text file.
 
 use async_trait::async_trait;
-use kode_core::tool::{ToolCx, ToolError, ToolTraits, TypedTool};
+use kode_core::tool::{RESULTS, ToolCx, ToolError, ToolTraits, TypedTool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::FILE_MAX;
 use crate::failure::of_file;
+use crate::result::kept;
 use crate::text::{is_binary, page};
 
 /// Most bytes of one page: below the 64 KiB at which the runtime would cut a result in its middle.
@@ -21,7 +22,7 @@ pub struct FsRead;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Args {
-    /// The file, relative to the work directory.
+    /// The file, relative to the work directory; or @result/CALL, the whole of a result that was cut.
     path: String,
     /// The first line to read, counted from 1.
     #[serde(default = "first_line")]
@@ -51,13 +52,9 @@ impl TypedTool for FsRead {
     const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true };
 
     async fn run(&self, cx: &ToolCx, args: Args) -> Result<Value, ToolError> {
-        let bytes = cx.workspace.read(&args.path, FILE_MAX).await.map_err(of_file)?;
-        if is_binary(&bytes) {
-            return Err(ToolError::new("binary", format!("{} is a binary file", args.path))
-                .hint("only text files can be read; look for a text form of it"));
-        }
+        let text = text(cx, &args.path).await?;
         let skip = (args.offset.max(1) - 1) as usize;
-        let page = page(&String::from_utf8_lossy(&bytes), skip, args.limit.max(1) as usize, PAGE_MAX);
+        let page = page(&text, skip, args.limit.max(1) as usize, PAGE_MAX);
         if skip > 0 && skip >= page.total {
             return Err(beyond(&args.path, args.offset, page.total));
         }
@@ -70,6 +67,19 @@ impl TypedTool for FsRead {
             "truncated": page.truncated,
         }))
     }
+}
+
+/// A file's text, or that of a kept result of this agent's.
+async fn text(cx: &ToolCx, path: &str) -> Result<String, ToolError> {
+    if let Some(call) = path.strip_prefix(RESULTS) {
+        return kept(cx, call).await;
+    }
+    let bytes = cx.workspace.read(path, FILE_MAX).await.map_err(of_file)?;
+    if is_binary(&bytes) {
+        return Err(ToolError::new("binary", format!("{path} is a binary file"))
+            .hint("only text files can be read; look for a text form of it"));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn beyond(path: &str, offset: u32, total: usize) -> ToolError {

@@ -5,7 +5,7 @@
 //! # The code
 //!
 //! One file for each tool; `edit` holds what the two editing tools share, `text` what bounds a text,
-//! `failure` how a file error is told to the model, `offload` how work that takes long leaves the executor.
+//! `failure` how a file error is told to the model, `offload` how work that takes long leaves the executor, `result` how a kept result is read.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ mod fs_multi_edit;
 mod fs_read;
 mod fs_write;
 mod offload;
+mod result;
 mod text;
 mod todo_read;
 mod todo_write;

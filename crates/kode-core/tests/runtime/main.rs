@@ -8,6 +8,7 @@ mod endings;
 mod failures;
 mod hooks;
 mod interrupts;
+mod results;
 mod resume;
 mod turns;
 mod world;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use kode_core::clock::Clock;
 use kode_core::event::{Channels, Envelope, Event};
 use kode_core::id::{AgentId, Cursor, Millis};
-use kode_core::store::Store;
 use kode_core::store::memory::MemoryStore;
+use kode_core::store::{Lease, Leases, Store};
 use kode_core::template::Template;
 use kode_core::tool::{ToolCx, ToolError, ToolTraits, Typed, TypedTool};
 use kode_core::{Agent, AgentSpec, Runtime, RuntimeBuilder};
@@ -118,6 +119,11 @@ impl World {
 
     pub(crate) async fn agent(&self, id: &str) -> Agent {
         self.runtime.resume_or_create(&self.id(id), AgentSpec::default()).await.unwrap().agent
+    }
+
+    /// A lease on an agent, for a test that writes beside its driver; who wants the agent again takes it up anew.
+    pub(crate) async fn store_lease(&self, id: &AgentId) -> Lease {
+        self.store.acquire(id, "test", 10_000_000, self.clock.now()).await.unwrap()
     }
 
     pub(crate) fn id(&self, id: &str) -> AgentId {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::stages;
+use crate::support::{keeping, stages};
 
 #[tokio::test]
 async fn a_file_is_read_whole_or_by_the_page() {
@@ -82,4 +82,43 @@ async fn wrong_arguments_are_refused_before_anything_runs() {
             assert!(told.starts_with("the arguments of fs_read are wrong: "), "{told}");
         }
     }
+}
+
+/// Whatever a tool gave: the model pages through all of it, by lines.
+#[tokio::test]
+async fn g10_a_result_that_was_cut_is_read_in_parts() {
+    let lines: String = (0..30_000).map(|n| format!("line {n}\n")).collect();
+    let whole = json!({ "code": 0, "stdout": lines });
+    let stage = keeping(whole.to_string());
+    let (mut read, mut offset) = (String::new(), 1);
+    loop {
+        let page = stage.ok("fs_read", json!({ "path": "@result/call_1_0", "offset": offset })).await;
+        assert!(page.to_string().len() < 64 * 1024, "a page is not cut again");
+        read.push_str(page["content"].as_str().unwrap());
+        offset += page["lines"].as_u64().unwrap();
+        if page["truncated"] == json!(false) {
+            break;
+        }
+    }
+    assert!(read.contains(&lines), "every line is there, in order");
+    let hits = stage.ok("fs_grep", json!({ "path": "@result/call_1_0", "pattern": "line 29999" })).await;
+    let hit = &hits["matches"][0];
+    assert_eq!((&hit["path"], &hit["text"]), (&json!("@result/call_1_0"), &json!("line 29999")));
+    let at = json!({ "path": "@result/call_1_0", "offset": hit["line"], "limit": 1 });
+    assert_eq!(stage.ok("fs_read", at).await["content"], json!("line 29999\n"), "both count the same lines");
+}
+
+#[tokio::test]
+async fn a_result_that_is_not_kept_is_told_with_what_to_do() {
+    let stage = keeping("x");
+    for path in ["@result/call_9_9", "@result/", "@result/../a"] {
+        let (code, said) = stage.refused("fs_read", json!({ "path": path })).await;
+        assert_eq!(code, "not_found");
+        assert!(said.ends_with(
+            "is kept\nuse the path that the cut result names; if it is gone, call the tool again"
+        ));
+    }
+    let (code, said) = stage.refused("fs_grep", json!({ "path": "@result/call_0_0", "pattern": "x" })).await;
+    assert_eq!(code, "io");
+    assert!(said.contains("the wire is cut"), "{said}");
 }

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use kode_core::id::{AgentId, CallId};
 use kode_core::sandbox::{
     FileError, FileStat, SandboxFactory, SandboxReport, WalkEntry, WalkOptions, Workspace,
 };
+use kode_core::store::{StoreError, StoreResult};
 use kode_core::template::SandboxSpec;
 use kode_core::todo::{Todo, TodoList, check};
 use kode_core::tool::{Cancel, TodoRefused, Tool, ToolCx, ToolError, ToolHost};
@@ -93,25 +95,47 @@ fn agent() -> AgentId {
 }
 
 fn cx(workspace: Arc<dyn Workspace>) -> ToolCx {
-    let host = Arc::new(Host::default());
+    cx_with(workspace, Host::default())
+}
+
+/// A stage whose agent has this result of `call_1_0` kept.
+pub(crate) fn keeping(result: impl Into<Bytes>) -> Stage {
+    let work = Arc::new(MemoryWorkspace::new());
+    let host = Host { kept: Some(result.into()), ..Host::default() };
+    Stage { name: "memory", cx: cx_with(work.clone(), host), other: Arc::new(Other(work)), _dir: None }
+}
+
+fn cx_with(workspace: Arc<dyn Workspace>, host: Host) -> ToolCx {
+    let host = Arc::new(host);
     ToolCx { agent: agent(), call: CallId::of(1, 0), workspace, host, cancel: Cancel::default() }
 }
 
-/// Keeps todos as an agent does.
+/// Keeps todos and one result as an agent does.
 #[derive(Default)]
-struct Host(Mutex<TodoList>);
+struct Host {
+    todos: Mutex<TodoList>,
+    kept: Option<Bytes>,
+}
 
 #[async_trait]
 impl ToolHost for Host {
     fn todos(&self) -> TodoList {
-        self.0.lock().unwrap().clone()
+        self.todos.lock().unwrap().clone()
     }
 
     async fn set_todos(&self, todos: Vec<Todo>) -> Result<TodoList, TodoRefused> {
         check(&todos)?;
-        let mut list = self.0.lock().unwrap();
+        let mut list = self.todos.lock().unwrap();
         *list = TodoList { todos, version: list.version + 1 };
         Ok(list.clone())
+    }
+
+    async fn read_result(&self, call: &CallId) -> StoreResult<Option<Bytes>> {
+        match call.as_str() {
+            "call_1_0" => Ok(self.kept.clone()),
+            "call_0_0" => Err(StoreError::Unavailable("the wire is cut".into())),
+            _ => Ok(None),
+        }
     }
 
     async fn emit(&self, _: &CallId, _: &str, _: Value) {}
