@@ -53,8 +53,11 @@ struct Running {
 }
 
 impl Running {
-    /// Asks it to end, and remembers a tool that may not.
+    /// Asks it to end, unless it has, and remembers a tool that may not.
     fn give_up(&self, around: &Surroundings) {
+        if self.abort.is_finished() {
+            return;
+        }
         self.cancel.cancel();
         self.abort.abort();
         if let Some(tool) = &self.tool {

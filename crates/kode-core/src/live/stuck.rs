@@ -2,7 +2,7 @@
 //! So that this cannot go on without end, a tool that has left too many behind is not started again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::id::AgentId;
 use crate::tool::{Cancel, ToolError};
@@ -18,12 +18,13 @@ pub(crate) struct Stuck(Mutex<HashMap<AgentId, Vec<(String, Cancel)>>>);
 impl Stuck {
     /// Remembers a call that was given up.
     pub(super) fn add(&self, agent: &AgentId, tool: &str, cancel: Cancel) {
-        self.of(agent, |calls| calls.push((tool.to_owned(), cancel)));
+        self.still_there().entry(agent.clone()).or_default().push((tool.to_owned(), cancel));
     }
 
     /// Refuses a call of a tool that has left too many behind.
     pub(super) fn admit(&self, agent: &AgentId, tool: &str) -> Result<(), ToolError> {
-        let left = self.of(agent, |calls| calls.iter().filter(|(name, _)| name == tool).count());
+        let calls = self.still_there();
+        let left = calls.get(agent).map_or(0, |calls| calls.iter().filter(|(name, _)| name == tool).count());
         if left < STUCK_MAX {
             return Ok(());
         }
@@ -33,16 +34,15 @@ impl Stuck {
         Err(ToolError::new("tool_stuck", message).hint("go on without it, or tell the user"))
     }
 
-    /// Looks at the calls of an agent that are still there.
-    fn of<T>(&self, agent: &AgentId, look: impl FnOnce(&mut Vec<(String, Cancel)>) -> T) -> T {
+    /// All calls that are still there. Few are, so looking at each costs little, and nothing is kept of those that
+    /// have ended.
+    fn still_there(&self) -> MutexGuard<'_, HashMap<AgentId, Vec<(String, Cancel)>>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut calls = all.remove(agent).unwrap_or_default();
-        calls.retain(|(_, cancel)| cancel.is_held());
-        let seen = look(&mut calls);
-        if !calls.is_empty() {
-            all.insert(agent.clone(), calls);
-        }
-        seen
+        all.retain(|_, calls| {
+            calls.retain(|(_, cancel)| cancel.is_held());
+            !calls.is_empty()
+        });
+        all
     }
 }
 

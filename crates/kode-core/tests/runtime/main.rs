@@ -10,5 +10,6 @@ mod hooks;
 mod interrupts;
 mod results;
 mod resume;
+mod stuck;
 mod turns;
 mod world;
