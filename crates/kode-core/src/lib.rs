@@ -34,4 +34,4 @@ mod upkeep;
 
 pub use agent::{Agent, Completion, CompletionStatus, Interrupted, Outgoing, SendError, Sent};
 pub use driver::Receipt;
-pub use runtime::{AgentSpec, OpenError, Opened, ResumeOptions, Runtime, RuntimeBuilder};
+pub use runtime::{AgentSpec, OpenError, Opened, RecordError, ResumeOptions, Runtime, RuntimeBuilder};

@@ -2,6 +2,7 @@
 
 mod builder;
 mod retention;
+mod record;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 pub use self::builder::RuntimeBuilder;
+pub use self::record::RecordError;
 use crate::agent::{Agent, Cell};
 use crate::clock::{Clock, Ids};
 use crate::hub::{Hub, Subscription};

@@ -388,9 +388,12 @@ impl State {
         self.turn.is_none() && self.queue.is_empty()
     }
 
-    /// Whether nothing here needs a writer: the agent is at rest, or only a person is waited for.
+    /// Whether nothing here needs a writer: the agent is at rest, or only a person is waited for. One that was
+    /// decided on by a process that runs nothing still stands at PAUSED, and needs one.
     #[must_use]
     pub fn may_sleep(&self) -> bool {
-        self.at_rest() || self.stage.0 == AgentState::Paused
+        let stopping = self.turn.as_ref().is_some_and(|turn| turn.stop.is_some());
+        let waits = |round: &Round| round.calls.iter().all(|call| call.ended() || call.undecided());
+        self.at_rest() || (self.stage.0 == AgentState::Paused && !stopping && self.round().is_some_and(waits))
     }
 }

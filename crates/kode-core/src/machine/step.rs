@@ -49,10 +49,20 @@ impl State {
     /// # Errors
     /// The refusal of [`State::accept`]; state and batch are as they were.
     pub fn step(&mut self, cx: &Cx<'_>, input: Input, batch: &mut Batch) -> Result<(), Rejected> {
-        for fact in self.accept(cx, input)? {
+        self.take(cx, input, batch)?;
+        while let Some(fact) = self.advance(cx) {
             self.commit(cx, fact, batch);
         }
-        while let Some(fact) = self.advance(cx) {
+        Ok(())
+    }
+
+    /// Takes one input in without moving on: what follows from it is left to the next writer, as after a
+    /// crash right behind it. For a writer that runs no effects.
+    ///
+    /// # Errors
+    /// The refusal of [`State::accept`]; state and batch are as they were.
+    pub fn take(&mut self, cx: &Cx<'_>, input: Input, batch: &mut Batch) -> Result<(), Rejected> {
+        for fact in self.accept(cx, input)? {
             self.commit(cx, fact, batch);
         }
         Ok(())

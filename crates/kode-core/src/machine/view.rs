@@ -52,6 +52,7 @@ pub struct View {
     pub last_done: Cursor,
     /// Whether nothing is under way and nothing waits.
     pub at_rest: bool,
+    may_sleep: bool,
     /// How many steps began.
     pub steps: u32,
     /// How many messages wait.
@@ -96,6 +97,7 @@ impl View {
             turn_began: state.turn.as_ref().map(|turn| turn.began),
             last_done: state.last_done,
             at_rest: state.at_rest(),
+            may_sleep: state.may_sleep(),
             steps: state.steps,
             queued: state.queue.len(),
             last_safe_point: i64::try_from(safe).unwrap_or(i64::MAX) - 1,
@@ -115,7 +117,7 @@ impl View {
     /// Whether nothing here needs a writer: the agent is at rest, or only a person is waited for.
     #[must_use]
     pub fn may_sleep(&self) -> bool {
-        self.at_rest || self.state == AgentState::Paused
+        self.may_sleep
     }
 
     /// When an agent that sleeps must be taken up although nobody asks for it: its first approval expires.

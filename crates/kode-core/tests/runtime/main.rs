@@ -9,6 +9,7 @@ mod failures;
 mod hooks;
 mod interrupts;
 mod results;
+mod record;
 mod resume;
 mod stuck;
 mod turns;

@@ -3,6 +3,7 @@
 use kode_core::call::Decision;
 use kode_core::event::DoneReason;
 use kode_core::id::{AgentId, Cursor};
+use kode_core::machine::Input;
 use kode_core::store::Leases;
 use kode_core::template::{Permission, Template};
 use kode_core::{Agent, AgentSpec};
@@ -109,4 +110,27 @@ async fn g6_an_interrupt_settles_the_approval_of_a_sleeping_agent() {
     pool.ask(&id("a"), |agent| async move { agent.interrupt("ann", None).await }).await.unwrap();
     assert_eq!(dones(&pool, "a", sent).await, [DoneReason::Interrupted]);
     assert_eq!(pool.approvals("a").await.unwrap(), []);
+}
+
+/// One of two calls was decided on by a process that only has the store: the agent still stands at PAUSED, but
+/// it does not only wait for a person.
+#[tokio::test]
+async fn g6_a_start_takes_up_an_agent_that_was_decided_on_while_nobody_had_it() {
+    let asks = Script::new().call("slow", json!({})).call("slow", json!({}));
+    let world = World::playing([asks, Script::new().text("done")]);
+    world.gate.open();
+    let pool = world.pool_with(1, [template(None)]);
+    let sent = paused(&pool, "a").await;
+    pool.shutdown(std::time::Duration::ZERO).await;
+    let call = pool.look(&id("a")).await.unwrap().unwrap().approvals[0].call.id.clone();
+    let input = Input::Decide { call, decision: Decision::Allow, by: "ann".into(), note: None };
+    pool.runtime().record(&id("a"), input).await.unwrap();
+
+    let next = world.pool_with(1, [template(None)]);
+    assert_eq!(next.resume_unfinished().await, Ok(1));
+    let agent = next.get(&id("a")).await.unwrap();
+    until(&agent, |view| view.may_sleep()).await;
+    assert_eq!(agent.view().approvals.len(), 1, "the other one still waits");
+    allow(&next, &id("a")).await;
+    assert_eq!(dones(&next, "a", sent).await, [DoneReason::Completed]);
 }
