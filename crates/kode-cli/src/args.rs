@@ -18,6 +18,15 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Fold a journal and print the state, the effects it wants and the prompt that the model would see.
     Replay(Replay),
+    /// List, show, export and remove agents.
+    #[command(subcommand)]
+    Agents(Agents),
+    /// Print what an agent told, from a cursor on.
+    Events(Events),
+    /// Allow a call that waits for a person.
+    Approve(Decide),
+    /// Refuse a call that waits for a person.
+    Deny(Decide),
     /// Look after a store.
     #[command(subcommand)]
     Store(Store),
@@ -70,6 +79,109 @@ pub(crate) struct Places {
     /// The parent of every agent's work directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: Option<PathBuf>,
+}
+
+/// Where the agents are: in a store, or behind a running server.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Target {
+    /// Ask this running server instead of the store, such as http://127.0.0.1:3000. Its key, if it wants one,
+    /// is read from KODE_API_KEY, or from the file that KODE_API_KEY_FILE names.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "store"])]
+    pub(crate) server: Option<String>,
+    /// The configuration file; ./kode.toml is read if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The store, such as fs:./.kode.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agents {
+    /// List agents.
+    Ls(List),
+    /// Show one agent: its state, its todos, and the calls that wait for a person with their whole input.
+    Show(One),
+    /// Print everything of one agent, one JSON object a line: info, status, todos, messages, events.
+    Export(One),
+    /// Remove an agent for good.
+    Rm(Remove),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Only agents under this prefix, by whole `:` segments.
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pub(crate) prefix: String,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    /// The agent's id.
+    pub(crate) agent: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Remove {
+    /// The agent's id.
+    pub(crate) agent: String,
+    /// Remove the files of its work directory too, which is in the configured workspace or in DIR.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    pub(crate) workspace: Option<Option<PathBuf>>,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Events {
+    /// The agent's id.
+    pub(crate) agent: String,
+    /// Only events after this cursor; without it, from the oldest kept.
+    #[arg(long, value_name = "CURSOR", default_value_t = 0)]
+    pub(crate) since: u64,
+    /// Go on with what the agent tells, until it is deleted.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Only these channels: a comma list of progress, control, monitor.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) channels: Option<String>,
+    /// Print one envelope a line, as it is on the wire.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Decide {
+    /// The agent's id.
+    pub(crate) agent: String,
+    /// The call's id; `kode agents show AGENT` lists those that wait.
+    pub(crate) call: String,
+    /// A word to the model, which reads it when the call is refused.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
 
 #[derive(Debug, clap::Args)]

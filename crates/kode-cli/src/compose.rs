@@ -8,6 +8,8 @@ use kode_core::model::Model;
 use kode_core::runtime::{Runtime, RuntimeBuilder};
 use kode_core::sandbox::SandboxFactory;
 use kode_core::store::Store;
+/// The one parser of event streams, for the command's own as well.
+pub(crate) use kode_provider_glm::sse::{Frame, Sse};
 use kode_provider_glm::{Glm, GlmConfig, GlmKey};
 use kode_sandbox::LocalSandbox;
 pub(crate) use kode_store_fs::{Fit, FsStore, Repair, Report};
@@ -25,8 +27,26 @@ pub(crate) fn store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
     ))
 }
 
+/// The store for a command that writes to what is there, and makes none.
+pub(crate) fn existing_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
+    let StoreUrl::Fs(dir) = url;
+    is_there(dir)?;
+    store(url)
+}
+
+fn is_there(dir: &Path) -> Result<(), Failure> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "there is no store at {}; name another with --store fs:DIR, or make one with `kode serve` or `kode chat`",
+        dir.display()
+    )))
+}
+
 /// The store for a command that only reads, also while a server has it.
 pub(crate) fn store_to_read(dir: &Path) -> Result<Arc<dyn Store>, Failure> {
+    is_there(dir)?;
     let store = FsStore::open_read_only(dir);
     Ok(Arc::new(
         store.map_err(|e| Failure::failed(format!("the store {} cannot be read: {e}", dir.display())))?,
@@ -58,16 +78,30 @@ pub(crate) fn model(settings: &Settings, demo: bool, env: Env<'_>) -> Result<Arc
     Ok(Arc::new(Glm::new(config).map_err(Failure::usage)?))
 }
 
+/// The work directories; their parent is made if need be.
+pub(crate) fn sandboxes(settings: &Settings) -> Result<Arc<dyn SandboxFactory>, Failure> {
+    let workspace = LocalSandbox::new(&settings.workspace).map_err(|e| {
+        Failure::failed(format!("the workspace {} cannot be used: {e}", settings.workspace.display()))
+    })?;
+    Ok(Arc::new(workspace))
+}
+
 /// A runtime's builder with the built-in tools and the configured templates.
 pub(crate) fn runtime(
     settings: &Settings,
     store: Arc<dyn Store>,
     model: Arc<dyn Model>,
 ) -> Result<RuntimeBuilder, Failure> {
-    let workspace = LocalSandbox::new(&settings.workspace).map_err(|e| {
-        Failure::failed(format!("the workspace {} cannot be used: {e}", settings.workspace.display()))
-    })?;
-    let sandboxes: Arc<dyn SandboxFactory> = Arc::new(workspace);
+    Ok(runtime_in(settings, store, model, sandboxes(settings)?))
+}
+
+/// The same with work directories of the caller's.
+pub(crate) fn runtime_in(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    model: Arc<dyn Model>,
+    sandboxes: Arc<dyn SandboxFactory>,
+) -> RuntimeBuilder {
     let builder = Runtime::builder(store, model, sandboxes)
         .tools(kode_tools::builtin())
         .default_model(&settings.model)
@@ -76,5 +110,5 @@ pub(crate) fn runtime(
         Some(secs) => builder.retention(secs.saturating_mul(1_000)),
         None => builder,
     };
-    Ok(settings.templates.iter().cloned().fold(builder, RuntimeBuilder::template))
+    settings.templates.iter().cloned().fold(builder, RuntimeBuilder::template)
 }

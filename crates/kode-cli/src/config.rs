@@ -104,19 +104,22 @@ impl Settings {
 
 /// The GLM key, from the environment or from a file that it names; never from flags.
 pub(crate) fn glm_key(env: Env<'_>) -> Result<Option<String>, Failure> {
-    for name in KEY_NAMES {
-        if let Some(key) = env(name) {
-            return Ok(Some(key));
-        }
-        let file = format!("{name}_FILE");
-        if let Some(path) = env(&file) {
+    KEY_NAMES.iter().find_map(|name| secret(name, env).transpose()).transpose()
+}
+
+/// A secret of the environment, or of the file that `NAME_FILE` names; never of a flag.
+pub(crate) fn secret(name: &str, env: Env<'_>) -> Result<Option<String>, Failure> {
+    let file = format!("{name}_FILE");
+    match (env(name), env(&file)) {
+        (Some(secret), _) => Ok(Some(secret)),
+        (None, Some(path)) => {
             let read = std::fs::read_to_string(&path);
-            let key =
+            let secret =
                 read.map_err(|e| Failure::usage(format!("{file} names a file that cannot be read: {e}")))?;
-            return Ok(Some(key.trim().to_owned()));
+            Ok(Some(secret.trim().to_owned()))
         }
+        (None, None) => Ok(None),
     }
-    Ok(None)
 }
 
 fn store_url(url: &str) -> Result<StoreUrl, Failure> {

@@ -1,6 +1,7 @@
 //! How a command fails: one line on stderr that says what, why and what to do, and an exit code.
 
 use std::fmt::Display;
+use std::io;
 use std::process::ExitCode;
 
 /// Why a command ended without doing what it was asked.
@@ -10,6 +11,15 @@ pub(crate) enum Failure {
     Usage(String),
     /// It went wrong. Exit code 1.
     Failed(String),
+    /// Whoever read the output has enough of it. Exit code 0, and nothing is said.
+    Closed,
+}
+
+impl From<io::Error> for Failure {
+    /// An error of the terminal or pipe that the command speaks through.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Closed } else { Self::failed(error) }
+    }
 }
 
 impl Failure {
@@ -28,6 +38,7 @@ impl Failure {
         let (why, code) = match self {
             Self::Usage(why) => (why, 2),
             Self::Failed(why) => (why, 1),
+            Self::Closed => return ExitCode::SUCCESS,
         };
         eprintln!("kode: {}", why.replace('\n', " "));
         ExitCode::from(code)

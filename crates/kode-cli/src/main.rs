@@ -7,12 +7,17 @@ mod commands;
 mod compose;
 mod config;
 mod demo;
+mod describe;
 mod failure;
+mod operator;
+mod out;
+mod safe;
 mod templates;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use kode_core::call::Decision;
 
 use crate::args::{Args, Command};
 use crate::failure::Failure;
@@ -29,5 +34,9 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Serve(serve) => commands::serve::run(serve),
         Command::Replay(replay) => commands::replay::run(replay),
         Command::Store(store) => commands::store::run(store),
+        Command::Agents(agents) => commands::agents::run(agents),
+        Command::Events(events) => commands::events::run(&events),
+        Command::Approve(decide) => commands::decide::run(&decide, Decision::Allow),
+        Command::Deny(decide) => commands::decide::run(&decide, Decision::Deny),
     }
 }

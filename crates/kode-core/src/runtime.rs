@@ -1,8 +1,8 @@
 //! The runtime: what all agents of one process share, and the ways in which one is taken up.
 
 mod builder;
-mod retention;
 mod record;
+mod retention;
 
 use std::sync::Arc;
 

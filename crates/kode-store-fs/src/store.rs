@@ -352,7 +352,8 @@ fn tidy(disk: &dyn Disk, agent: &AgentId) {
 fn lock(disk: &dyn Disk) -> StoreResult<Box<dyn Any + Send + Sync>> {
     disk.lock(layout::LOCK).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => StoreError::Unavailable(
-            "the store is in use by another process; stop that one, or reach it with `--server`".into(),
+            "the store is in use by another process; stop that one, reach it with `--server URL`, or use another store"
+                .into(),
         ),
         _ => failed("opening the store")(error),
     })

@@ -86,8 +86,8 @@ pub(super) struct Owned {
 pub(super) const OWNED: &[Owned] = &[
     Owned {
         dependencies: &["reqwest"],
-        owners: &["kode-provider-glm", "kode-mcp", "kode-server"],
-        why: "HTTP is spoken by the provider, by MCP, and by the server to other nodes",
+        owners: &["kode-provider-glm", "kode-mcp", "kode-server", "kode-cli"],
+        why: "HTTP is spoken by the provider, by MCP, by the server to other nodes, and by the command to a server",
     },
     Owned { dependencies: &["axum"], owners: &["kode-server"], why: "HTTP is served in one place" },
     Owned {

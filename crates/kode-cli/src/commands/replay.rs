@@ -1,7 +1,8 @@
 //! `kode replay`: a journal folded in the open. It takes no lease, so it may look at a live store.
 
+mod print;
+
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,12 +10,14 @@ use kode_core::id::{AgentId, Seq, TemplateId};
 use kode_core::machine::{Cx, Hooked, State, overhead, render};
 use kode_core::store::{After, Store};
 use kode_core::template::Template;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::print::Report;
 use crate::args::Replay;
 use crate::compose;
 use crate::config::{Settings, StoreUrl, process_env};
 use crate::failure::Failure;
+use crate::out::Out;
 
 /// Entries read at a time.
 const PAGE: usize = 1_024;
@@ -26,10 +29,7 @@ pub(crate) fn run(replay: Replay) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let state = runtime.block_on(fold(&store, &agent, replay.at.map(Seq)))?;
-    let report = report(&agent, &state, &settings.templates);
-    let mut out = std::io::stdout().lock();
-    let shown = if replay.json { report.to_string() } else { format!("{report:#}") };
-    writeln!(out, "{shown}").map_err(Failure::failed)
+    show(&agent, &state, &settings.templates, replay.json)
 }
 
 /// The store's directory and the agent: from a path into the store, or from an id in the configured one.
@@ -68,7 +68,7 @@ async fn fold(store: &Arc<dyn Store>, agent: &AgentId, at: Option<Seq>) -> Resul
 }
 
 /// State, wanted effects and prompt. Without the agent's template the prompt has no system text.
-fn report(agent: &AgentId, state: &State, templates: &[Template]) -> Value {
+fn show(agent: &AgentId, state: &State, templates: &[Template], as_json: bool) -> Result<(), Failure> {
     let unknown = TemplateId::new("");
     let id = state.template.as_ref().unwrap_or(&unknown);
     let known = templates.iter().find(|t| &t.id == id);
@@ -83,17 +83,24 @@ fn report(agent: &AgentId, state: &State, templates: &[Template]) -> Value {
         window: None,
         overhead: overhead(template, &[]),
     };
-    let prompt = render(state, template);
-    let wanted: BTreeSet<String> = state.wanted(&cx).keys().map(|key| format!("{key:?}")).collect();
-    json!({
-        "agentId": agent,
-        "seq": state.seq,
-        "templateKnown": known.is_some(),
-        "state": state,
-        "todos": *state.todos,
-        "calls": state.records,
-        "wanted": wanted,
-        "prompt": { "system": prompt.system, "messages": prompt.messages, "turnStart": prompt.turn_start,
-            "model": prompt.model, "maxTokens": prompt.max_tokens },
-    })
+    let (prompt, wanted) = (render(state, template), state.wanted(&cx));
+    let wanted: BTreeSet<String> = wanted.keys().map(|key| format!("{key:?}")).collect();
+    let mut out = Out::new();
+    if as_json {
+        out.line(json!({
+            "agentId": agent,
+            "seq": state.seq,
+            "templateKnown": known.is_some(),
+            "state": state,
+            "todos": *state.todos,
+            "calls": state.records,
+            "wanted": wanted,
+            "prompt": { "system": prompt.system, "messages": prompt.messages, "turnStart": prompt.turn_start,
+                "model": prompt.model, "maxTokens": prompt.max_tokens },
+        }))?;
+    } else {
+        let template_known = known.is_some();
+        Report { agent, state, template_known, wanted: &wanted, prompt: &prompt }.print(&mut out)?;
+    }
+    out.flush()
 }

@@ -23,10 +23,10 @@ pub(crate) struct Server {
 pub(crate) fn kode(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kode"));
     command.args(args).current_dir(dir).stdin(Stdio::null());
-    for name in
-        ["KODE_LISTEN", "KODE_STORE", "KODE_WORKSPACE", "ZHIPUAI_API_KEY", "ZAI_API_KEY", "GLM_API_KEY"]
-    {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("KODE_") || name.contains("API_KEY")) {
+            command.env_remove(name);
+        }
     }
     command
 }
@@ -40,6 +40,12 @@ impl Server {
     /// Starts one on a directory; its store and workspace are the defaults below it.
     pub(crate) fn start(dir: &TempDir) -> Self {
         Self::start_with(dir.path(), &[])
+    }
+
+    /// Starts one where another one listened.
+    pub(crate) fn start_at(dir: &TempDir, base: &str) -> Self {
+        let address = base.trim_start_matches("http://");
+        Self::launch(kode(dir.path(), &["serve", "--demo", "--listen", address]), |_| {})
     }
 
     pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
@@ -145,6 +151,23 @@ impl Server {
         assert_eq!(status, 200, "{page}");
         assert_eq!(page["end"], true, "the agent has more events than one page");
         page["events"].as_array().unwrap().clone()
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> u16 {
+        self.http.delete(format!("{}{path}", self.base)).send().await.unwrap().status().as_u16()
+    }
+
+    /// Waits until an agent waits for a person.
+    pub(crate) async fn until_asked(&self, agent: &str) {
+        let path = format!("/api/agents/{agent}/stream?since=0&channels=control");
+        let asked = async {
+            let mut stream = self.stream(&path).await;
+            let mut told = String::new();
+            while !told.contains("permission_required") {
+                told += &String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap());
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.expect("the agent asks");
     }
 
     /// Waits until an agent is at rest with every event told.

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps a surprise fails, as it should")]
 
+mod agents;
 mod bad_input;
+mod decide;
 mod docs;
+mod events;
 mod glm;
 mod harness;
 mod import;

@@ -26,6 +26,19 @@ async fn a_journal_is_folded_while_the_server_has_it() {
     assert_eq!(report["wanted"].as_array().unwrap().len(), 1, "the model is wanted in mid-turn: {report}");
 }
 
+#[tokio::test]
+async fn a_person_reads_state_wants_and_prompt() {
+    let dir = TempDir::new().unwrap();
+    crate::agents::server(&dir).await.kill();
+    let told = crate::agents::done(&run(dir.path(), &["replay", "asks"]));
+    for part in ["PAUSED (AWAITING_APPROVAL)", "at the calls of step 1", "[system]", r"\u001b[2Jhi\u{202e}"] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    assert!(!told.contains('\u{1b}') && !told.contains('\u{202e}'), "{told}");
+    let early = crate::agents::done(&run(dir.path(), &["replay", "user:1", "--at", "5"]));
+    assert!(early.contains("wanted    Model { step: 1, attempt: 1 }"), "{early}");
+}
+
 #[test]
 fn an_unknown_agent_is_said_to_be_unknown() {
     let dir = TempDir::new().unwrap();

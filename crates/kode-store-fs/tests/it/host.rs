@@ -41,7 +41,7 @@ fn g5_a_second_opener_is_kept_out_until_the_first_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let first = FsStore::open(dir.path()).unwrap();
     let second = FsStore::open(dir.path()).err().map(|error| error.to_string());
-    let said = "the store is unavailable: the store is in use by another process; stop that one, or reach it with `--server`";
+    let said = "the store is unavailable: the store is in use by another process; stop that one, reach it with `--server URL`, or use another store";
     assert_eq!(second.as_deref(), Some(said));
     drop(first);
     assert!(FsStore::open(dir.path()).is_ok());
