@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Fold a journal and print the state, the effects it wants and the prompt that the model would see.
     Replay(Replay),
+    /// Talk with an agent at this terminal, or line by line from a pipe.
+    Chat(Chat),
     /// List, show, export and remove agents.
     #[command(subcommand)]
     Agents(Agents),
@@ -79,6 +81,20 @@ pub(crate) struct Places {
     /// The parent of every agent's work directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Chat {
+    /// The agent's id, made with the first message where there is none; user:local if absent.
+    pub(crate) agent: Option<String>,
+    /// The template of a new agent.
+    #[arg(long, value_name = "ID")]
+    pub(crate) template: Option<String>,
+    /// Answer with a built-in scripted model: no key, no network.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 /// Where the agents are: in a store, or behind a running server.

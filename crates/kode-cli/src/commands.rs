@@ -1,6 +1,7 @@
 //! The commands, one room each, and what several of them need.
 
 pub(crate) mod agents;
+pub(crate) mod chat;
 pub(crate) mod decide;
 pub(crate) mod events;
 pub(crate) mod replay;

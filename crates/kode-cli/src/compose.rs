@@ -66,8 +66,7 @@ pub(crate) fn model(settings: &Settings, demo: bool, env: Env<'_>) -> Result<Arc
     }
     let Some(key) = glm_key(env)? else {
         return Err(Failure::usage(format!(
-            "no model key: set {} (or {}_FILE to a file that holds it) and start again, or try `kode serve --demo`, \
-             which needs none",
+            "no model key: set {} (or {}_FILE to a file that holds it) and start again, or say --demo, which needs none",
             KEY_NAMES[0], KEY_NAMES[0]
         )));
     };

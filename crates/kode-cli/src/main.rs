@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod describe;
 mod failure;
+mod log;
 mod operator;
 mod out;
 mod safe;
@@ -34,6 +35,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Serve(serve) => commands::serve::run(serve),
         Command::Replay(replay) => commands::replay::run(replay),
         Command::Store(store) => commands::store::run(store),
+        Command::Chat(chat) => commands::chat::run(&chat),
         Command::Agents(agents) => commands::agents::run(agents),
         Command::Events(events) => commands::events::run(&events),
         Command::Approve(decide) => commands::decide::run(&decide, Decision::Allow),

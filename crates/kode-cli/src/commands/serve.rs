@@ -7,12 +7,12 @@ use kode_server::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::args::Serve;
 use crate::compose;
 use crate::config::{Settings, process_env};
 use crate::failure::Failure;
+use crate::log;
 
 /// How long runs may go on after the server is told to stop. What is not done by then goes on at the next
 /// start.
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
     let settings = Settings::resolve(serve.listen.as_deref(), &serve.places, &process_env)?;
     let address = settings.listen(&serve)?;
-    log(settings.json_logs);
+    log::always(settings.json_logs);
     let model = compose::model(&settings, serve.demo, &process_env)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
@@ -83,10 +83,4 @@ fn greet(listener: &TcpListener, demo: bool) -> Result<(), Failure> {
         );
     }
     Ok(())
-}
-
-fn log(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { lines.json().init() } else { lines.init() }
 }

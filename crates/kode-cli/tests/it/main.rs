@@ -4,6 +4,7 @@
 
 mod agents;
 mod bad_input;
+mod chat;
 mod decide;
 mod docs;
 mod events;
@@ -14,3 +15,4 @@ mod kill;
 mod replay;
 mod spine;
 mod store;
+mod terminal;
