@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
+use crate::safe;
+
 /// Why a command ended without doing what it was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -40,7 +42,7 @@ impl Failure {
             Self::Failed(why) => (why, 1),
             Self::Closed => return ExitCode::SUCCESS,
         };
-        eprintln!("kode: {}", why.replace('\n', " "));
+        eprintln!("kode: {}", safe::line(&why.replace('\n', " ")));
         ExitCode::from(code)
     }
 }

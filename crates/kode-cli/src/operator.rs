@@ -144,7 +144,7 @@ pub(crate) async fn events(
     channels: &str,
     since: Cursor,
 ) -> Result<(Vec<Told>, Cursor, bool), Refused> {
-    let path = format!("/api/agents/{agent}/events?since={since}&channels={channels}");
+    let path = format!("/api/agents/{agent}/events?since={since}&channels={}", encoded(channels));
     let EventsPage { events, next, end } = get(operator, &path).await?;
     let told: Result<Vec<Told>, _> = events.into_iter().map(Told::try_from).collect();
     let told =

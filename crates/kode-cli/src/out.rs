@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, Stdout, Write};
 
 use kode_core::id::Millis;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::failure::Failure;
 
@@ -23,6 +24,14 @@ impl Out {
     /// Gives what was printed to the reader.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.0.flush()?)
+    }
+
+    /// Whether nobody reads what is printed any more. What waits for the next line would otherwise wait for it
+    /// after `| grep -m1` has gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut ends = [PollFd::new(self.0.get_ref(), PollFlags::empty())];
+        let polled = poll(&mut ends, Some(&Timespec::default()));
+        polled.is_ok() && ends[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
     }
 
     /// Prints rows under their names, in columns.

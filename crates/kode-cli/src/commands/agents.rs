@@ -124,10 +124,11 @@ fn rm(remove: &Remove) -> Result<(), Failure> {
             "a server has a workspace of its own; say --workspace without a directory",
         ));
     }
-    let operator = operator::open(&remove.target, access)?;
+    // Asked before the store is taken: a person thinks for as long as they like.
     if stdin().is_terminal() && !remove.yes && !confirmed(&format!("Remove {agent} with {what} for good?"))? {
         return Err(Failure::failed("nothing was removed"));
     }
+    let operator = operator::open(&remove.target, access)?;
     commands::block_on(async {
         let path = format!("/api/agents/{agent}?workspace={files}");
         operator.request(Method::DELETE, &path, None).await.map_err(|refused| missing(refused, &agent))?;

@@ -86,7 +86,7 @@ impl Talk {
         }
         let mut warned = false;
         loop {
-            match self.input.message("> ").await? {
+            match self.line().await? {
                 Line::End => return Ok(()),
                 Line::Interrupted if warned => return Ok(()),
                 Line::Interrupted => {
@@ -101,6 +101,14 @@ impl Talk {
                     }
                 }
             }
+        }
+    }
+
+    /// The next line. A terminal's editor sees Ctrl-C itself; else it is a signal, and ends the command.
+    async fn line(&mut self) -> Result<Line, Failure> {
+        tokio::select! {
+            line = self.input.message("> ") => Ok(line?),
+            _ = self.interrupts.recv(), if !self.person => Err(Failure::failed("interrupted")),
         }
     }
 
@@ -200,9 +208,10 @@ impl Talk {
     }
 
     async fn watch(&mut self, agent: &Agent, since: Cursor) -> Result<Ended, Failure> {
-        let Self { input, screen, interrupts, .. } = self;
+        let Self { input, screen, interrupts, person, .. } = self;
+        let person = *person;
         screen.wait_for("…")?;
-        Watch { agent, screen, input, interrupts }.run(since).await
+        Watch { agent, screen, input, interrupts, person }.run(since).await
     }
 
     /// In a pipe, a call that nobody answers is a turn that did not end.

@@ -1,5 +1,7 @@
 //! `kode events`: what an agent told, from a cursor on, and what it tells.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use kode_core::id::{AgentId, Cursor};
 
@@ -9,6 +11,8 @@ use crate::operator::{self, Access, Operator, Told};
 use crate::out::Out;
 use crate::{commands, describe};
 
+/// How often a quiet reader sees whether somebody still reads what it prints.
+const LOOK: Duration = Duration::from_millis(500);
 /// All of them.
 pub(crate) const CHANNELS: &str = "progress,control,monitor";
 
@@ -63,9 +67,16 @@ impl Printer {
         since: Cursor,
     ) -> Result<(), Failure> {
         let mut events = operator.follow(agent, channels, since);
-        while let Some(told) = events.next().await {
-            self.print(&told?)?;
-            self.out.flush()?;
+        loop {
+            tokio::select! {
+                told = events.next() => match told {
+                    Some(told) => self.print(&told?).and_then(|()| self.out.flush())?,
+                    None => break,
+                },
+                () = tokio::time::sleep(LOOK) => if self.out.is_closed() {
+                    return Ok(());
+                },
+            }
         }
         eprintln!("kode: the agent {agent} was deleted; nothing more will come");
         Ok(())

@@ -93,7 +93,10 @@ impl Operator for Remote {
     fn follow(&self, agent: &AgentId, channels: &str, since: Cursor) -> BoxStream<'_, Result<Told, Refused>> {
         let follower = Follower {
             remote: self,
-            path: format!("/api/agents/{agent}/stream?since={since}&channels={channels}&follow=true"),
+            path: format!(
+                "/api/agents/{agent}/stream?since={since}&channels={}&follow=true",
+                super::encoded(channels)
+            ),
             since,
             line: None,
             told: VecDeque::new(),

@@ -53,7 +53,7 @@ async fn a_store_and_its_server_print_the_same() {
         &["agents", "show", "user:1"],
         &["agents", "show", "asks"],
         &["events", "user:1"],
-        &["events", "asks", "--channels", "control", "--json"],
+        &["events", "asks", "--channels", "control, monitor", "--json"],
     ];
     for command in commands {
         let of_store = done(&run(dir.path(), command));

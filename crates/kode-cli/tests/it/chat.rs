@@ -1,8 +1,8 @@
 //! `kode chat` in a pipe: a message a line, plain output, an exit code.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use kode_testkit::glm_emulator::{GlmEmulator, Reply};
 use serde_json::Value;
@@ -90,6 +90,23 @@ async fn a_store_in_use_is_said_in_one_line_with_a_way_on() {
     assert_refused(&wrong, 2, &["exists with the template chat-assistant"]);
 }
 
+#[tokio::test]
+async fn g7_an_agent_that_cannot_be_taken_up_is_left_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    server(&dir).await.kill();
+    let journal = dir.path().join(".kode/asks/journal-1.jsonl");
+    let whole = std::fs::read(&journal).unwrap();
+    let config = std::fs::read(dir.path().join("kode.toml")).unwrap();
+    std::fs::write(dir.path().join("kode.toml"), "").unwrap();
+    assert_refused(&chat(dir.path(), &["asks"], "hi\n"), 1, &["template asks", "--config"]);
+    std::fs::write(dir.path().join("kode.toml"), config).unwrap();
+    let mut broken = whole.clone();
+    broken[40] ^= 1;
+    std::fs::write(&journal, &broken).unwrap();
+    assert_refused(&chat(dir.path(), &["asks"], "hi\n"), 1, &["damaged", "kode store check"]);
+    assert_eq!(std::fs::read(&journal).unwrap(), broken);
+}
+
 const KEY: &str = "testid.testsecret-that-nobody-may-see";
 
 #[tokio::test]
@@ -107,4 +124,52 @@ async fn g9_a_turn_that_fails_is_said_to_have_failed_with_exit_code_1() {
     assert!(!stderr(&output).contains("testsecret"));
     let left = run(dir.path(), &["replay", "user:local", "--json"]);
     assert!(!stdout(&left).contains("three"), "what stood behind the failure was not sent");
+}
+
+/// `kill -INT`, as Ctrl-C sends it where no editor reads the keys.
+fn interrupt(process: &Child) {
+    let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_stops_the_run_and_with_it_the_pipe() {
+    let (dir, glm) = (TempDir::new().unwrap(), GlmEmulator::start().await.unwrap());
+    glm.push(Reply::text("fine"));
+    glm.push(Reply::text("well"));
+    glm.push(Reply::text("one two three four").pieces(8).stalling_after(4));
+    let mut command = kode(dir.path(), &["chat"]);
+    command.env("KODE_GLM_BASE_URL", glm.base_url()).env("ZHIPUAI_API_KEY", KEY);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+
+    let mut waiting = command.spawn().unwrap();
+    let mut lines = waiting.stdin.take().unwrap();
+    lines.write_all(b"hi\n").unwrap();
+    until(&mut waiting, "fine");
+    interrupt(&waiting);
+    let ended = waiting.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), stderr(&ended).as_str()), (Some(1), "kode: interrupted\n"));
+    drop(lines);
+
+    let mut running = command.spawn().unwrap();
+    let mut lines = running.stdin.take().unwrap();
+    lines.write_all(b"again\n").unwrap();
+    until(&mut running, "well");
+    lines.write_all(b"count\n").unwrap();
+    until(&mut running, "one");
+    interrupt(&running);
+    let ended = running.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(stderr(&ended), "kode: the turn was interrupted\n");
+}
+
+/// Reads what a process prints until this is in it.
+fn until(process: &mut Child, text: &str) {
+    let (output, mut shown) = (process.stdout.as_mut().unwrap(), String::new());
+    while !shown.contains(text) {
+        let mut piece = [0; 64];
+        let count = output.read(&mut piece).unwrap();
+        assert!(count > 0, "{text:?} is not in {shown:?}");
+        shown.push_str(&String::from_utf8_lossy(&piece[..count]));
+    }
 }

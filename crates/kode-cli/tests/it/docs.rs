@@ -47,7 +47,10 @@ fn run_page(name: &str) {
     for block in blocks {
         assert!(!block.shows.is_empty(), "nothing is checked of: {}", block.script);
         let script = block.script.replace("http://127.0.0.1:3000", &server.base);
+        let binary = Path::new(env!("CARGO_BIN_EXE_kode")).parent().expect("it lies in a directory");
+        let path = std::env::var("PATH").unwrap_or_default();
         let output = Command::new("bash")
+            .env("PATH", format!("{}:{path}", binary.display()))
             .args(["-euo", "pipefail", "-c", &script])
             .current_dir(&dir)
             .output()

@@ -92,3 +92,26 @@ async fn g4_a_follower_of_a_store_sees_each_event_once_while_a_server_writes() {
         assert!(reader.child.wait().unwrap().success());
     }
 }
+
+#[tokio::test]
+async fn a_follower_that_nobody_reads_any_more_ends() {
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(&dir);
+    say(&server).await;
+    for way in [&[][..], &["--server", &server.base]] {
+        let mut follower = Follower::start(&dir, way);
+        follower.dones(1);
+        let Follower { child, lines } = &mut follower;
+        // Nothing more will be told, so no write would find out.
+        drop(std::mem::replace(lines, BufReader::new(closed()).lines()));
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+/// The output of a process that printed nothing.
+fn closed() -> ChildStdout {
+    let mut nothing = std::process::Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+    let output = nothing.stdout.take().unwrap();
+    nothing.wait().unwrap();
+    output
+}

@@ -247,6 +247,26 @@ async fn g6_a_call_is_asked_about_at_the_prompt_also_after_coming_back() {
 }
 
 #[test]
+fn g7_removing_an_agent_asks_a_person_first() {
+    let dir = TempDir::new().unwrap();
+    let mut terminal = demo(&dir);
+    terminal.until("> ");
+    terminal.say("hello");
+    terminal.until("demo model");
+    terminal.until("> ");
+    terminal.press(CTRL_D);
+    terminal.left();
+    for (answer, code) in [("", 1), ("n", 1), ("y", 0)] {
+        let mut terminal = Terminal::start(&dir, kode(dir.path(), &["agents", "rm", "user:local"]));
+        terminal.until("Remove user:local with its history for good? [y/N]");
+        terminal.say(answer);
+        let (left, shown) = terminal.left();
+        assert_eq!(left, Some(code), "{shown}");
+        assert_eq!(dir.path().join(".kode/user:local").exists(), code == 1, "{shown}");
+    }
+}
+
+#[test]
 fn without_colours_there_is_no_style() {
     let dir = TempDir::new().unwrap();
     let mut command = kode(dir.path(), &["chat", "--demo"]);

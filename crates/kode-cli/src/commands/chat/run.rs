@@ -38,6 +38,8 @@ pub(super) struct Watch<'a, W> {
     pub(super) screen: &'a mut Screen<W>,
     pub(super) input: &'a Input,
     pub(super) interrupts: &'a mut Signal,
+    /// Whether a terminal's editor reads the answers, and with them Ctrl-C.
+    pub(super) person: bool,
 }
 
 /// What the user said of a call.
@@ -125,7 +127,11 @@ impl<W: Write> Watch<'_, W> {
 
     async fn word(&mut self) -> Result<Word, Failure> {
         loop {
-            match self.input.answer("allow? [y/n, and a note if you like] ").await? {
+            let line = tokio::select! {
+                line = self.input.answer("allow? [y/n, and a note if you like] ") => line?,
+                _ = self.interrupts.recv(), if !self.person => Line::Interrupted,
+            };
+            match line {
                 Line::Interrupted => return Ok(Word::Stop),
                 Line::End => return Ok(Word::Leave),
                 Line::Text(text) => match word(&text) {
