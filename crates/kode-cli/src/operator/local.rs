@@ -16,6 +16,7 @@ use kode_core::id::{AgentId, Cursor};
 use kode_core::machine::{Input, Rejected};
 use kode_core::model::{ErrorClass, Model, ModelError, ModelRequest, ModelStream};
 use kode_core::sandbox::{FileError, SandboxFactory, Workspace};
+use kode_core::store::Head;
 use kode_core::template::SandboxSpec;
 use kode_core::{OpenError, RecordError};
 use kode_pool::{Pool, PoolOptions};
@@ -101,6 +102,7 @@ impl Operator for Local {
             channels: channels.to_owned(),
             since,
             page: VecDeque::new(),
+            head: None,
         };
         let told = stream::unfold(follower, |mut follower| async move {
             let told = follower.next().await?;
@@ -117,6 +119,8 @@ struct Follower<'a> {
     channels: String,
     since: Cursor,
     page: VecDeque<Told>,
+    /// Where the journal ended when it was last read to its end.
+    head: Option<Head>,
 }
 
 impl Follower<'_> {
@@ -125,16 +129,31 @@ impl Follower<'_> {
             if let Some(told) = self.page.pop_front() {
                 return Some(Ok(told));
             }
-            match super::events(self.local, &self.agent, &self.channels, self.since).await {
-                Ok((told, next, end)) => {
-                    (self.page, self.since) = (told.into(), next);
-                    if end && self.page.is_empty() {
-                        tokio::time::sleep(LOOK_AGAIN).await;
-                    }
-                }
-                Err(refused) if refused.is_missing() => return None,
+            match self.read().await {
+                Ok(true) => {}
+                Ok(false) => return None,
                 Err(refused) => return Some(Err(refused)),
             }
+        }
+    }
+
+    /// Reads what came since the last time. Whether the agent is still there.
+    async fn read(&mut self) -> Result<bool, Refused> {
+        let head = self.local.pool.runtime().store().head(&self.agent).await;
+        let head = head.map_err(|error| Refused::Way(Failure::failed(error)))?;
+        if head.is_some() && head == self.head {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            return Ok(true);
+        }
+        match super::events(self.local, &self.agent, &self.channels, self.since).await {
+            Ok((told, next, end)) => {
+                (self.page, self.since) = (told.into(), next);
+                // The head is from before the events: what was written in between is read next.
+                self.head = head.filter(|_| end);
+                Ok(true)
+            }
+            Err(refused) if refused.is_missing() => Ok(false),
+            Err(refused) => Err(refused),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `kode agents`: the same words for a store and for the server that has it.
 
+use std::io::{Read, Write};
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -187,4 +188,53 @@ async fn a_reader_that_has_enough_is_no_failure() {
     command.args(["-c", script]).env("KODE", kode(dir.path(), &[]).get_program()).current_dir(&dir);
     let output = command.output().unwrap();
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+}
+
+/// Answers one request with this, and gives the request.
+fn once(answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut line, _) = listener.accept().unwrap();
+        let (mut request, mut piece) = (String::new(), [0; 1024]);
+        while !request.contains("\r\n\r\n") {
+            let count = line.read(&mut piece).unwrap();
+            request.push_str(&String::from_utf8_lossy(&piece[..count]));
+        }
+        line.write_all(answer.as_bytes()).unwrap();
+        request
+    });
+    (base, asked)
+}
+
+#[test]
+fn the_key_of_the_environment_is_sent_and_never_shown() {
+    let dir = TempDir::new().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "key-that-nobody-may-see\n").unwrap();
+    let denied = "HTTP/1.1 401 Unauthorized\r\nconnection: close\r\n\r\n\
+                  {\"success\":false,\"error\":\"this key is not known\",\"code\":\"unauthorized\"}";
+    let (base, asked) = once(denied);
+    let mut command = kode(dir.path(), &["agents", "ls", "--server", &base]);
+    let refused = command.env("KODE_API_KEY_FILE", &key).output().unwrap();
+    assert_refused(&refused, 1, &["this key is not known"]);
+    assert!(!stderr(&refused).contains("nobody-may-see"));
+    let request = asked.join().unwrap().to_lowercase();
+    assert!(request.contains("\r\nauthorization: bearer key-that-nobody-may-see\r\n"), "{request}");
+}
+
+#[test]
+fn what_is_no_kode_server_is_said_to_be_none() {
+    let dir = TempDir::new().unwrap();
+    let answers = [
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<html>hello</html>",
+        "HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\n<html>\u{1b}[2J</html>",
+        "HTTP/1.1 302 Found\r\nlocation: http://elsewhere.example/\r\nconnection: close\r\n\r\n",
+    ];
+    for answer in answers {
+        let (base, asked) = once(answer);
+        let told = run(dir.path(), &["agents", "ls", "--server", &base]);
+        assert_refused(&told, 1, &["is the URL that of a kode server?"]);
+        asked.join().unwrap();
+    }
 }
