@@ -71,9 +71,19 @@ async fn until_at_rest(world: &World, agent: u64) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// On one thread all of them ask before the first opening is done.
+#[tokio::test]
 async fn g1_g5_a_hundred_racing_first_messages_meet_one_agent_in_one_order() {
-    for _ in 0..rounds("races of 100 first messages", 10, 100) {
+    race_first_messages(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_g5_a_hundred_first_messages_in_parallel_meet_one_agent_in_one_order() {
+    race_first_messages(rounds("races of 100 first messages in parallel", 10, 100)).await;
+}
+
+async fn race_first_messages(races: u64) {
+    for _ in 0..races {
         let world = World::new();
         let router = world.router();
         let racing =
