@@ -59,6 +59,22 @@ pub(crate) const CURL: Need = Need {
     stand_in: None,
 };
 
+pub(crate) const EXT4: Need = Need {
+    name: "mkfs.ext4",
+    probe: &["mkfs.ext4", "-V"],
+    source: Source::Debian("e2fsprogs"),
+    used_by: "the power cuts of an ext4",
+    stand_in: Some("the simulated disk alone"),
+};
+
+pub(crate) const PERL: Need = Need {
+    name: "perl",
+    probe: &["perl", "-e", "1"],
+    source: Source::Debian("perl-base"),
+    used_by: "the power cuts of an ext4",
+    stand_in: Some("the simulated disk alone"),
+};
+
 pub(crate) const PYTHON: Need = Need {
     name: "python3 with venv",
     probe: &["python3", "-c", "import venv, ensurepip"],

@@ -14,14 +14,28 @@ use std::io::Write;
 pub fn rounds(test: &str, usual: u64, soak: u64) -> u64 {
     let asked = std::env::var("KODE_SOAK").is_ok_and(|value| !value.is_empty() && value != "0");
     let rounds = if asked { soak } else { usual };
+    note(&format!("{rounds:>10}  {test}\n"));
+    rounds
+}
+
+/// Says, and notes in the place of a count, that a test has nothing to run on here, and why.
+///
+/// # Panics
+/// As [`rounds`].
+pub fn skipped(test: &str, why: &str) {
+    let line = format!("{:>10}  {test}: {why}\n", "skipped");
+    // Seen also where nobody gathers the notes.
+    let _ = std::io::stdout().write_all(line.as_bytes());
+    note(&line);
+}
+
+fn note(line: &str) {
     if let Some(path) = std::env::var_os("KODE_ROUNDS") {
         let noted = OpenOptions::new().create(true).append(true).open(path);
-        let line = format!("{rounds:>10}  {test}\n");
         noted
             .and_then(|mut file| file.write_all(line.as_bytes()))
             .expect("KODE_ROUNDS names a file to write");
     }
-    rounds
 }
 
 /// The same for proptest, which counts cases in 32 bits.

@@ -161,21 +161,24 @@ struct Page {
     /// Whether a lease was granted and not given back clean.
     taken: bool,
     deleting: bool,
+    /// What was deleted while the machine died: it may be as if it had not been.
+    before: Vec<Page>,
 }
 
 impl Page {
-    fn note(&mut self, what: &str, rest: &[&str]) {
+    /// Takes a line in. `dark`: it came while the machine died, so what it acknowledges proves nothing.
+    fn note(&mut self, what: &str, rest: &[&str], dark: bool) {
         match what {
-            "take" => self.taken = true,
+            "take" => self.taken |= !dark,
             "try" => {
                 let last = self.ends.last().copied().unwrap_or(self.first);
                 self.ends.push(last + rest[0].parse::<u64>().expect("a count"));
             }
             "has" => {
                 self.had = *self.ends.last().expect("it was tried before");
-                self.epoch = self.epoch.max(Epoch(rest[0].parse().expect("an epoch")));
-                if rest[1] == "Synced" {
-                    self.synced = self.had;
+                if !dark {
+                    self.epoch = self.epoch.max(Epoch(rest[0].parse().expect("an epoch")));
+                    self.synced = if rest[1] == "Synced" { self.had } else { self.synced };
                 }
             }
             "free" => self.taken = false,
@@ -183,7 +186,11 @@ impl Page {
             "gone" => {
                 let next = self.ends.last().copied().unwrap_or(self.first);
                 let (epoch, floor) = (self.epoch, self.floor);
+                let gone = std::mem::take(self);
                 *self = Self { first: next, had: next, synced: next, epoch, floor, ..Self::default() };
+                if dark {
+                    self.before = vec![gone];
+                }
             }
             other => panic!("the writer said {other}"),
         }
@@ -191,6 +198,13 @@ impl Page {
 
     /// Whether these entries are what may be left.
     fn check(&self, found: &[Entry], run: u64, death: Death) -> Result<(), String> {
+        match self.before.iter().find(|before| before.check(found, run, death).is_ok()) {
+            Some(_) => Ok(()),
+            None => self.check_this(found, run, death),
+        }
+    }
+
+    fn check_this(&self, found: &[Entry], run: u64, death: Death) -> Result<(), String> {
         if self.deleting && found.is_empty() {
             return Ok(());
         }
@@ -251,6 +265,8 @@ pub(super) struct Book {
     death: Death,
     run: u64,
     pages: BTreeMap<AgentId, Page>,
+    /// Whether the machine is dying.
+    dark: bool,
     over: bool,
     failed: Option<String>,
     /// Entries that were acknowledged, and are known to be there.
@@ -262,12 +278,17 @@ pub(super) struct Book {
 impl Book {
     pub(super) fn new(death: Death, agents: &[AgentId]) -> Self {
         let pages = agents.iter().map(|agent| (agent.clone(), Page::default())).collect();
-        Self { death, run: 0, pages, over: false, failed: None, acknowledged: 0, torn: 0 }
+        Self { death, run: 0, pages, dark: false, over: false, failed: None, acknowledged: 0, torn: 0 }
     }
 
     /// The writer of this number begins.
     pub(super) fn begin(&mut self, run: u64) {
-        (self.run, self.over, self.failed) = (run, false, None);
+        (self.run, self.dark, self.over, self.failed) = (run, false, false, None);
+    }
+
+    /// The end begins. A machine says things while it dies that are not true any more; a process does not.
+    pub(super) fn darken(&mut self) {
+        self.dark = self.death == Death::Power;
     }
 
     /// Takes a line in; whether it was an acknowledgement.
@@ -280,7 +301,7 @@ impl Book {
             ["over"] => self.over = true,
             ["fail", ..] => self.failed = Some(said.to_owned()),
             [what, agent, rest @ ..] => {
-                self.pages.get_mut(&id(agent)).expect("it is one of the agents").note(what, rest);
+                self.pages.get_mut(&id(agent)).expect("it is one of the agents").note(what, rest, self.dark);
                 return *what == "has";
             }
             _ => panic!("the writer said {said}"),
@@ -296,6 +317,12 @@ impl Book {
     /// What the store refused, if it did.
     pub(super) fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
+    }
+
+    /// In one line.
+    pub(super) fn told(&self) -> String {
+        let Self { acknowledged, torn, .. } = self;
+        format!("{acknowledged} acknowledged entries, {torn} torn tails; none lost, none doubled")
     }
 
     /// Compares the store with the book, and turns the page.

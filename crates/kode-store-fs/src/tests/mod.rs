@@ -4,10 +4,12 @@ mod blobs;
 mod care;
 mod cost;
 mod deaths;
+mod ext4;
 mod killed;
 mod load;
 mod mutations;
 mod power;
+mod process;
 mod sim;
 
 /// A stream of numbers that a seed decides.

@@ -21,7 +21,7 @@ use crate::store::Store;
 use crate::writer::Tools;
 
 /// A commit that syncs nothing: the sabotage that must be noticed.
-struct NoSync;
+pub(super) struct NoSync;
 
 impl Commit for NoSync {
     fn commit(&self, _segment: &dyn DiskFile, _line: &[u8]) -> io::Result<()> {
