@@ -5,11 +5,9 @@
 //! cursor. The hub belongs to the runtime and outlives every driver.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-
-use tokio::sync::watch;
 
 use crate::event::Envelope;
+use crate::ground::{Arc, Mutex, MutexGuard, PoisonError, Weak, watch};
 use crate::id::{AgentId, Cursor, Seq};
 use crate::machine::{Batch, project};
 use crate::store::{After, Store, StoreError};

@@ -9,6 +9,7 @@ mod driver;
 pub mod elide;
 pub mod event;
 pub mod fact;
+mod ground;
 pub mod hook;
 mod host;
 pub mod hub;

@@ -7,6 +7,7 @@ mod census;
 mod due;
 mod erase;
 mod error;
+mod ground;
 mod pool;
 mod recency;
 mod shutdown;

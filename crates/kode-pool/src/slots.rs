@@ -10,15 +10,14 @@
 //! that is dropped, also by a panic, vacates the slot.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use kode_core::id::AgentId;
-use kode_core::{Agent, Opened};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::error::PoolError;
+use crate::ground::{Agent, Arc, Mutex, MutexGuard, Opened, PoisonError};
 use crate::recency::Recency;
 
 /// An agent handed out: it is not evicted before the last clone of this is dropped. Without it, a pool under

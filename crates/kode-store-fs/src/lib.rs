@@ -26,6 +26,7 @@ mod disk;
 mod elide;
 mod error;
 mod fs_store;
+mod ground;
 mod journal;
 mod layout;
 mod line;

@@ -4,11 +4,11 @@
 //! goes when its lease does; what must outlive it is a journal that is not to be trusted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use kode_core::id::{AgentId, Epoch, Millis, Seq};
 use kode_core::store::{Head, Lease, StoreError, StoreResult};
 
+use crate::ground::{Arc, Mutex, MutexGuard};
 use crate::writer::Writer;
 
 /// A lease in force.

@@ -30,6 +30,11 @@ pub(super) const EDGES: &[Edges] = &[
     Edges { package: "kode-cli", may_use: SHIPPED, why: "the testkit is never needed at run time" },
     Edges { package: "examples", may_use: WHOLE, why: "an example shows the public API" },
     Edges { package: "kode-bench", may_use: WHOLE, why: "it measures the public API" },
+    Edges {
+        package: "kode-race",
+        may_use: &["kode-core", "kode-testkit"],
+        why: "it is tests only, and compiles the files of others that it tests",
+    },
     Edges { package: "xtask", may_use: &[], why: "the tooling must build when the crates do not" },
 ];
 
