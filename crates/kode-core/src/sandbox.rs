@@ -158,6 +158,53 @@ pub trait SandboxFactory: Send + Sync + 'static {
     /// Why it cannot be had, or what the asked level lacks here.
     async fn open(&self, agent: &AgentId, spec: &SandboxSpec) -> Result<Arc<dyn Workspace>, FileError>;
 
-    /// Removes the agent's work directory with everything in it. A missing one is no error.
+    /// Removes the agent's work directory with everything in it, unless another agent is noted to work in it
+    /// ([`ForkFiles::share`]): then it stays. A missing one is no error.
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError>;
+
+    /// Copied and shared work directories, for forks. Without them a fork can only begin with an empty one.
+    fn forks(&self) -> Option<&dyn ForkFiles> {
+        None
+    }
+}
+
+/// What was copied of a work directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Copied {
+    /// Regular files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Sockets, pipes and devices, which are left out.
+    pub skipped: u64,
+}
+
+/// Work directories that go beyond one agent: a copy for a fork, and one that several agents work in.
+///
+/// A copy is made under a ticket before its agent exists, and becomes the agent's work directory once it does. So a
+/// crash leaves either a copy that nobody has or an agent whose copy is there; the agent's journal has the ticket.
+#[async_trait]
+pub trait ForkFiles: Send + Sync {
+    /// Whether nothing is in the agent's work directory, or there is none.
+    async fn is_vacant(&self, agent: &AgentId) -> Result<bool, FileError>;
+
+    /// Copies the work directory of `from` as it is now, and keeps the copy under a ticket that was never used
+    /// before (of characters that an agent id may have). Links are copied as links and never followed; permission bits
+    /// are kept, set-user-id and its like are not. It survives the power when this returns; where this fails, nothing
+    /// of it is left.
+    async fn copy(&self, from: &AgentId, ticket: &str) -> Result<Copied, FileError>;
+
+    /// Makes the copy the work directory of `to`, which has none or an empty one. Nothing to do where that was done
+    /// before.
+    async fn settle(&self, ticket: &str, to: &AgentId) -> Result<(), FileError>;
+
+    /// Throws away a copy that no agent has.
+    async fn discard(&self, ticket: &str) -> Result<(), FileError>;
+
+    /// Notes that `user` works in the work directory of `owner`, which is made where it is missing and stays as long
+    /// as the note does. Survives the power when it returns. Nothing to do where it is noted.
+    async fn share(&self, owner: &AgentId, user: &AgentId) -> Result<(), FileError>;
+
+    /// Takes the note back. A missing one is no error.
+    async fn unshare(&self, owner: &AgentId, user: &AgentId) -> Result<(), FileError>;
 }

@@ -5,23 +5,24 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kode_core::id::AgentId;
-use kode_core::sandbox::{FileError, SandboxFactory, Workspace};
+use kode_core::sandbox::{FileError, ForkFiles, SandboxFactory, Workspace};
 use kode_core::template::SandboxSpec;
 use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io::Errno;
+use tokio::sync::Semaphore;
 
-use crate::files::{self, Allowed, Files, Root, fault, remove_tree};
-use crate::level;
+use crate::files::{self, Allowed, Files, Root, fault};
 use crate::workspace::{LocalWorkspace, blocking};
+use crate::{forks, level};
 
 /// What errors call the directory that holds the work directories: its path is the host's own affair.
 const PARENT: &str = "the sandbox directory";
 /// What errors call an agent's work directory.
-const WORK: &str = "the work directory";
+pub(crate) const WORK: &str = "the work directory";
 /// Only the owner.
 const PRIVATE: Mode = Mode::RWXU;
 /// A directory to look into and to sync.
@@ -30,10 +31,14 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 /// Work directories on this machine: `PARENT/<agentId>`, opened beneath by the kernel.
 ///
 /// Costs one descriptor, and one more for each open workspace and each of its allowed paths. Two agents
-/// never share a directory; two workspaces of one agent share its files but not what they remember of them.
+/// never share a directory, unless one is a fork that was asked to; two workspaces of one directory share its files
+/// but not what they remember of them.
 #[derive(Clone)]
 pub struct LocalSandbox {
-    parent: Arc<OwnedFd>,
+    pub(crate) parent: Arc<OwnedFd>,
+    /// Held while a directory is shared, and while it is taken away from those who share none.
+    pub(crate) sharing: Arc<Mutex<()>>,
+    pub(crate) copies: Arc<Semaphore>,
 }
 
 impl LocalSandbox {
@@ -48,7 +53,7 @@ impl LocalSandbox {
         make_all(parent)?;
         let parent = fs::open(parent, DIRECTORY, Mode::empty()).map_err(|e| fault(PARENT, e))?;
         files::probe(&parent).map_err(|why| FileError::Io { path: PARENT.into(), why })?;
-        Ok(Self { parent: Arc::new(parent) })
+        Ok(Self { parent: Arc::new(parent), sharing: Arc::default(), copies: forks::places() })
     }
 }
 
@@ -67,8 +72,23 @@ impl SandboxFactory for LocalSandbox {
     }
 
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError> {
-        let (parent, agent) = (self.parent.clone(), agent.clone());
-        blocking(WORK, move || remove_tree(&parent, agent.as_str()).map_err(|e| fault(WORK, e))).await
+        let (parent, agent, sharing) = (self.parent.clone(), agent.clone(), self.sharing.clone());
+        blocking(WORK, move || {
+            let failed = |e| fault(WORK, e);
+            files::clear_removed(&parent, agent.as_str()).map_err(failed)?;
+            let held = files::held(&sharing);
+            if files::is_shared(&parent, agent.as_str())? {
+                return Ok(());
+            }
+            files::set_aside(&parent, agent.as_str()).map_err(failed)?;
+            drop(held);
+            files::clear_removed(&parent, agent.as_str()).map_err(failed)
+        })
+        .await
+    }
+
+    fn forks(&self) -> Option<&dyn ForkFiles> {
+        Some(self)
     }
 }
 
@@ -82,7 +102,7 @@ fn make_all(parent: &Path) -> Result<(), FileError> {
 }
 
 /// Opens `parent/name`, which is made and made private where it is not. A link in its place is refused.
-fn work_directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, FileError> {
+pub(crate) fn work_directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, FileError> {
     match fs::mkdirat(&parent, name, PRIVATE) {
         Ok(()) => fs::fsync(&parent).map_err(|e| fault(WORK, e))?,
         Err(Errno::EXIST) => {}

@@ -4,7 +4,7 @@
 //!
 //! # The code
 //!
-//! `factory` opens and removes work directories, `workspace` is the thin asynchronous face of one of them,
+//! `factory` opens and removes work directories, `forks` copies and shares them, `workspace` is the thin asynchronous face of one of them,
 //! `level` knows the names of the levels, and `files` is the blocking core that speaks to the kernel.
 
 #[cfg(not(target_os = "linux"))]
@@ -12,6 +12,7 @@ compile_error!("kode-sandbox needs Linux: its promises rest on openat2");
 
 mod factory;
 mod files;
+mod forks;
 mod level;
 mod workspace;
 

@@ -4,13 +4,14 @@
 //! file that something else changed is not overwritten, walks are sorted and bounded. It has no links and
 //! reads no `.gitignore`; say [`MemoryWorkspace::ignoring`] instead. Never files of the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kode_core::id::AgentId;
 use kode_core::sandbox::{
-    FileError, FileKind, FileStat, SandboxFactory, SandboxReport, WalkEntry, WalkOptions, Workspace,
+    Copied, FileError, FileKind, FileStat, ForkFiles, SandboxFactory, SandboxReport, WalkEntry, WalkOptions,
+    Workspace,
 };
 use kode_core::template::SandboxSpec;
 
@@ -148,7 +149,7 @@ impl MemoryWorkspace {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        held(&self.state)
     }
 }
 
@@ -220,6 +221,10 @@ impl Workspace for MemoryWorkspace {
 #[derive(Debug, Default)]
 pub struct MemorySandbox {
     workspaces: Mutex<BTreeMap<AgentId, Arc<MemoryWorkspace>>>,
+    /// Copies that no agent has, by their tickets.
+    copies: Mutex<BTreeMap<String, Arc<MemoryWorkspace>>>,
+    /// Who works in whose workspace: owner and user.
+    shares: Mutex<BTreeSet<(AgentId, AgentId)>>,
 }
 
 impl MemorySandbox {
@@ -234,9 +239,25 @@ impl MemorySandbox {
         self.workspaces().entry(agent.clone()).or_default().clone()
     }
 
-    fn workspaces(&self) -> MutexGuard<'_, BTreeMap<AgentId, Arc<MemoryWorkspace>>> {
-        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The tickets of the copies that no agent has.
+    pub fn copies(&self) -> Vec<String> {
+        held(&self.copies).keys().cloned().collect()
     }
+
+    /// Puts an agent's files back under their ticket, as a crash leaves them that comes before they have a name.
+    pub fn unsettle(&self, agent: &AgentId, ticket: &str) {
+        if let Some(files) = self.workspaces().remove(agent) {
+            held(&self.copies).insert(ticket.to_owned(), files);
+        }
+    }
+
+    fn workspaces(&self) -> MutexGuard<'_, BTreeMap<AgentId, Arc<MemoryWorkspace>>> {
+        held(&self.workspaces)
+    }
+}
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -246,7 +267,52 @@ impl SandboxFactory for MemorySandbox {
     }
 
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError> {
-        self.workspaces().remove(agent);
+        if !held(&self.shares).iter().any(|(owner, _)| owner == agent) {
+            self.workspaces().remove(agent);
+        }
+        Ok(())
+    }
+
+    fn forks(&self) -> Option<&dyn ForkFiles> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl ForkFiles for MemorySandbox {
+    async fn is_vacant(&self, agent: &AgentId) -> Result<bool, FileError> {
+        Ok(self.workspaces().get(agent).is_none_or(|there| there.state().files.is_empty()))
+    }
+
+    async fn copy(&self, from: &AgentId, ticket: &str) -> Result<Copied, FileError> {
+        let files = self.workspace(from).state().files.clone();
+        let bytes = files.values().map(|file| file.content.len() as u64).sum();
+        let copied = Copied { files: files.len() as u64, bytes, skipped: 0 };
+        let copy = MemoryWorkspace::new();
+        copy.state().files = files;
+        held(&self.copies).insert(ticket.to_owned(), Arc::new(copy));
+        Ok(copied)
+    }
+
+    async fn settle(&self, ticket: &str, to: &AgentId) -> Result<(), FileError> {
+        if let Some(copy) = held(&self.copies).remove(ticket) {
+            self.workspaces().insert(to.clone(), copy);
+        }
+        Ok(())
+    }
+
+    async fn discard(&self, ticket: &str) -> Result<(), FileError> {
+        held(&self.copies).remove(ticket);
+        Ok(())
+    }
+
+    async fn share(&self, owner: &AgentId, user: &AgentId) -> Result<(), FileError> {
+        held(&self.shares).insert((owner.clone(), user.clone()));
+        Ok(())
+    }
+
+    async fn unshare(&self, owner: &AgentId, user: &AgentId) -> Result<(), FileError> {
+        held(&self.shares).remove(&(owner.clone(), user.clone()));
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! Every path of an agent's is opened by `root`, and by nothing else; the other rooms work on the
 //! descriptors that it gives. Nothing here is asynchronous, starts a process, or knows what a tool is.
 
+mod copy;
 mod fault;
 mod ignored;
 mod kind;
@@ -12,16 +13,19 @@ mod protect;
 mod read;
 mod remove;
 mod root;
+mod shares;
 mod temp;
 mod walk;
 mod write;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub(crate) use copy::{copy_tree, discard, is_vacant, settle};
 pub(crate) use fault::fault;
 pub(crate) use path::Allowed;
-pub(crate) use remove::remove_tree;
+pub(crate) use remove::{clear_removed, set_aside};
 pub(crate) use root::{Root, probe};
+pub(crate) use shares::{is_shared, note, take_back};
 
 use ledger::Ledger;
 
@@ -46,6 +50,6 @@ impl Files {
 }
 
 /// A panic while one of the locks was held leaves nothing half changed, so they stay usable.
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,10 +21,20 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// Removes `parent/name`. A missing one is no error.
 pub(crate) fn remove_tree(parent: impl AsFd, name: &str) -> io::Result<()> {
-    let trash = format!("{REMOVED}{name}");
-    clear(&parent, &trash)?;
-    missing_is_fine(fs::renameat(&parent, name, &parent, &trash))?;
-    clear(&parent, &trash)?;
+    clear_removed(&parent, name)?;
+    set_aside(&parent, name)?;
+    clear_removed(&parent, name)
+}
+
+/// Takes the name away from a tree: from here on it is removed, also by a later call. What was set aside under the
+/// name before must have been cleared.
+pub(crate) fn set_aside(parent: impl AsFd, name: &str) -> io::Result<()> {
+    missing_is_fine(fs::renameat(&parent, name, &parent, format!("{REMOVED}{name}")))
+}
+
+/// Clears what was set aside under a name.
+pub(crate) fn clear_removed(parent: impl AsFd, name: &str) -> io::Result<()> {
+    clear(&parent, &format!("{REMOVED}{name}"))?;
     fs::fsync(&parent)
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 mod escape;
+mod forks;
 mod fuzz;
 mod ledger;
 mod open;
