@@ -1,4 +1,6 @@
-//! The user's handle on one agent: send, subscribe, decide, interrupt, look.
+//! The user's handle on one agent: send, subscribe, decide, interrupt, look, snapshot, fork.
+
+mod forks;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,8 +17,9 @@ use crate::hub::{Feed, Subscription};
 use crate::id::{AgentId, CallId, Cursor, MessageId};
 use crate::machine::{Input, PendingApproval, Rejected, Settlement, View};
 use crate::message::Block;
+use crate::runtime::Shared;
 use crate::sandbox::SandboxReport;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::todo::{Todo, TodoList};
 
 /// Why something sent to an agent was not taken.
@@ -136,8 +139,7 @@ pub enum CompletionStatus {
 pub struct Agent {
     pub(crate) cell: Arc<Cell>,
     pub(crate) mail: mpsc::Sender<Letter>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) ids: Arc<dyn crate::clock::Ids>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) report: SandboxReport,
 }
 
@@ -173,7 +175,7 @@ impl Agent {
     /// [`Rejected::Busy`], [`Rejected::KeyReused`], [`Rejected::EmptyMessage`]; the store's; [`SendError::Gone`].
     pub async fn send(&self, message: impl Into<Outgoing>) -> Result<Sent, SendError> {
         let Outgoing { content, mode, metadata, key, id } = message.into();
-        let id = id.unwrap_or_else(|| self.ids.message_id());
+        let id = id.unwrap_or_else(|| self.shared.ids.message_id());
         let input = Input::Message { id: id.clone(), content, mode, metadata, key };
         match self.input(input).await {
             Ok(receipt) => Ok(Sent { message: id, cursor: receipt.before }),
@@ -230,7 +232,7 @@ impl Agent {
     /// A reader from a cursor on, for those who need its errors.
     #[must_use]
     pub fn subscription(&self, after: Cursor) -> Subscription {
-        Subscription::new(self.cell.id.clone(), self.cell.feed.clone(), self.store.clone(), after)
+        Subscription::new(self.cell.id.clone(), self.cell.feed.clone(), self.shared.store.clone(), after)
     }
 
     /// Calls back for each event that `wanted` picks, from now on, in a task of its own. It ends when the agent

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::id::{MessageId, Millis};
+use crate::id::{MessageId, Millis, SnapshotId};
 
 /// Time. The machine never asks: it is told.
 #[async_trait]
@@ -21,4 +21,9 @@ pub trait Ids: Send + Sync + 'static {
 
     /// The tail of a generated agent id: never given before, of characters that an agent id may have.
     fn agent_suffix(&self) -> String;
+
+    /// The name of a snapshot that was given none; never given before.
+    fn snapshot_id(&self) -> SnapshotId {
+        SnapshotId::new(format!("snap_{}", self.agent_suffix()))
+    }
 }

@@ -4,21 +4,16 @@
 //! what is wanted. After a failed append its state is ahead of the journal, so it ends; a new driver, with a
 //! new epoch, begins from what is durable.
 
-use std::sync::Arc;
-
 use tokio::sync::{mpsc, oneshot};
 
-use crate::agent::{Cell, SendError};
+use crate::agent::SendError;
+use crate::desk::Desk;
 use crate::id::{Cursor, Millis, Seq};
 use crate::live::Live;
-use crate::machine::{
-    Batch, Cx, EffectKey, Input, Rejected, State, Strategy, View, fnv1a, render, summary_prompt,
-};
-use crate::model::ModelRequest;
-use crate::registry::Kit;
+use crate::machine::{Batch, Input, Rejected, State, Strategy};
 use crate::runtime::Shared;
-use crate::store::{Lease, StoreError};
-use crate::upkeep::{Care, Upkeep};
+use crate::store::StoreError;
+use crate::upkeep::Upkeep;
 
 /// Letters taken into one append.
 const LETTERS_AT_ONCE: usize = 64;
@@ -61,90 +56,6 @@ pub(crate) enum Exit {
 /// Who waits, and for what answer: also a refusal rests on a state that is not durable before the append.
 type Waiting = (oneshot::Sender<Result<Receipt, SendError>>, Result<Receipt, SendError>);
 
-/// What surrounds the state of one writer.
-pub(crate) struct Desk {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) cell: Arc<Cell>,
-    pub(crate) kit: Arc<Kit>,
-    pub(crate) lease: Lease,
-    /// Tokens that the agent's model takes, where its provider knows.
-    window: Option<u32>,
-}
-
-impl Desk {
-    pub(crate) fn new(shared: Arc<Shared>, cell: Arc<Cell>, kit: Arc<Kit>, lease: Lease) -> Self {
-        let desk = Self { shared, cell, kit, lease, window: None };
-        let window = desk.shared.model.window(desk.model());
-        Self { window, ..desk }
-    }
-
-    /// What the machine may know now. Time never runs backwards within a journal.
-    fn cx(&self, state: &State) -> Cx<'_> {
-        Cx {
-            agent: &self.cell.id,
-            epoch: self.lease.epoch,
-            now: self.shared.clock.now().max(state.updated_at),
-            template: &self.kit.template,
-            hooks: self.kit.hooks().hooked(),
-            window: self.window,
-            overhead: self.kit.overhead,
-        }
-    }
-
-    /// The name of the agent's model.
-    fn model(&self) -> &str {
-        self.kit.template.model.as_deref().unwrap_or(&self.shared.default_model)
-    }
-
-    /// The request that an effect sends: the prompt of now, or that for a summary of it, which has no tools.
-    fn request(&self, state: &State, key: &EffectKey) -> ModelRequest {
-        let (prompt, tools) = match summary_prompt(state, &self.cx(state)) {
-            Some(summary) => (summary, [].into()),
-            None => (render(state, &self.kit.template), self.kit.specs.clone()),
-        };
-        let name = match key {
-            EffectKey::Model { step, attempt } => format!("{step}-{attempt}"),
-            EffectKey::Compact { nth, attempt } => format!("summary-{nth}-{attempt}"),
-            EffectKey::Prompt { step, .. } => format!("hooks-{step}"),
-            EffectKey::Policy { call, .. } => format!("policy-{call}"),
-            EffectKey::Hooks { call } => format!("hooks-{call}"),
-            EffectKey::Tool { call, attempt } => format!("{call}-{attempt}"),
-        };
-        let user = fnv1a(self.cell.id.as_str().as_bytes());
-        ModelRequest {
-            model: prompt.model.unwrap_or_else(|| self.shared.default_model.clone()),
-            system: prompt.system.into(),
-            messages: prompt.messages,
-            turn_start: prompt.turn_start,
-            tools,
-            max_tokens: prompt.max_tokens,
-            request_id: format!("{user:016x}-{}-{name}", self.lease.epoch),
-            user: format!("agent-{user:016x}"),
-        }
-    }
-
-    fn care<'a>(&'a self, state: &'a State) -> Care<'a> {
-        Care {
-            store: &*self.shared.store,
-            lease: &self.lease,
-            state,
-            forget_before: self.shared.forget_before(),
-        }
-    }
-
-    /// The earliest sensible time to renew the lease: a third into it.
-    fn renew_at(&self) -> Option<Millis> {
-        let expires = Some(self.lease.expires).filter(|at| *at != Millis::MAX)?;
-        Some(expires.saturating_sub(self.shared.lease_ttl * 2 / 3))
-    }
-
-    async fn renew(&mut self) -> Result<(), StoreError> {
-        let now = self.shared.clock.now();
-        self.lease = self.shared.store.renew(&self.lease, self.shared.lease_ttl, now).await?;
-        Ok(())
-    }
-}
-
 /// One writer of one agent.
 pub(crate) struct Driver {
     desk: Desk,
@@ -163,13 +74,9 @@ impl Driver {
 
     /// Makes `Opened` and what follows from the first inputs durable: the driver's first act.
     pub(crate) async fn open(&mut self, strategy: Strategy, first: Vec<Input>) -> Result<(), StoreError> {
-        self.desk.cell.feed.attach(self.state.seq, self.state.cursor);
-        let mut batch = Batch::default();
-        for input in [Input::Open { strategy }].into_iter().chain(first) {
-            // The first inputs are the runtime's own: they fit the state that it has just loaded.
-            let _ = self.step(input, &mut batch);
-        }
-        self.commit(batch, Vec::new()).await
+        self.desk.begin(&mut self.state, strategy, first).await?;
+        self.reconcile();
+        Ok(())
     }
 
     /// Runs until the agent is put away, deleted, or its store refuses. Every task is gone when it returns.
@@ -278,23 +185,13 @@ impl Driver {
 
     /// Appends, then lets readers see, then tells, then answers, then reconciles.
     async fn commit(&mut self, batch: Batch, waiting: Vec<Waiting>) -> Result<(), StoreError> {
-        if let Some(expected) = batch.expected() {
-            let appended = self
-                .desk
-                .shared
-                .store
-                .append(&self.desk.lease, expected, &batch.entries, batch.grade())
-                .await;
-            if let Err(error) = appended {
-                for (reply, _) in waiting {
-                    let _ = reply.send(Err(SendError::Store(error.clone())));
-                }
-                return Err(error);
+        if let Err(error) = self.desk.commit(&self.state, batch).await {
+            for (reply, _) in waiting {
+                let _ = reply.send(Err(SendError::Store(error.clone())));
             }
-            self.desk.cell.show(View::of(&self.state));
-            self.desk.cell.feed.publish(batch);
-            self.live.show(&self.state.transcript);
+            return Err(error);
         }
+        self.live.show(&self.state.transcript);
         for (reply, answer) in waiting {
             let _ = reply.send(answer);
         }

@@ -100,7 +100,11 @@ impl Run {
 /// The starts and ends of blocks among an entry's events.
 fn keep(entry: &Entry, parts: &[ChunkPart]) -> Vec<Kept> {
     let told = parts.iter().zip(0u32..).filter(|(part, _)| match part {
-        ChunkPart::ThinkStart | ChunkPart::ThinkEnd | ChunkPart::TextStart | ChunkPart::TextEnd(_) => true,
+        ChunkPart::ThinkStart
+        | ChunkPart::ThinkEnd
+        | ChunkPart::TextStart
+        | ChunkPart::TextEnd(_)
+        | ChunkPart::Void(_) => true,
         ChunkPart::Think(_) | ChunkPart::Text(_) => false,
     });
     let kept = |(part, nth): (&ChunkPart, u32)| Kept {

@@ -3,49 +3,26 @@
 //! A fact carries all that its events say, so that [`crate::machine::project`] needs no state. Facts are
 //! for ever: a field is added with a default, never renamed and never given another meaning.
 
+mod entry;
 mod parts;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::entry::Entry;
 pub use self::parts::{
-    CallProblem, ChunkPart, CompactionPlan, CondensedBy, IdempotencyKey, Kept, ModelFailure, NewCall,
+    CallProblem, ChunkPart, CompactionPlan, CondensedBy, Digest, IdempotencyKey, Kept, ModelFailure, NewCall,
     ReminderReason, SendMode, Shift, Stop,
 };
 use crate::call::{Call, Decision};
 use crate::event::{DoneReason, Problem};
 use crate::hook::{Amendment, Verdict};
-use crate::id::{AgentId, CallId, Cursor, Epoch, MessageId, Millis, Seq, SnapshotId, TemplateId};
+use crate::id::{AgentId, CallId, MessageId, Millis, Seq, SnapshotId, TemplateId};
 use crate::lineage::{Ancestor, Files};
 use crate::machine::Ruling;
 use crate::message::{Block, Message, Usage};
 use crate::model::Finish;
 use crate::todo::{Todo, TodoList};
-
-/// One entry of a journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Its place; gapless from 1, where an elided entry stands for a whole range.
-    pub seq: Seq,
-    /// The epoch of its writer; never falls.
-    pub epoch: Epoch,
-    /// When it was made.
-    pub at: Millis,
-    /// The cursor of its first event, or the one that the next event will have, if it tells none.
-    pub cursor: Cursor,
-    /// How many cursors are its events'. It tells as many events, or fewer where some were elided.
-    pub events: u32,
-    /// What happened.
-    pub fact: Fact,
-}
-
-impl Entry {
-    /// The last cursor used up to and including this entry.
-    #[must_use]
-    pub fn last_cursor(&self) -> Cursor {
-        Cursor(self.cursor.0 + u64::from(self.events) - 1)
-    }
-}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,6 +84,9 @@ pub enum Fact {
         /// Turns that were taken, likewise.
         #[serde(default)]
         turns: u32,
+        /// What the model read in place of the beginning of the history; with the last messages.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Box<Digest>>,
     },
     /// A place got a name.
     Snapshotted {

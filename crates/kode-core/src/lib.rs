@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod call;
 pub mod clock;
+mod desk;
 mod driver;
 pub mod elide;
 pub mod event;
@@ -35,4 +36,7 @@ mod upkeep;
 
 pub use agent::{Agent, Completion, CompletionStatus, Interrupted, Outgoing, SendError, Sent};
 pub use driver::Receipt;
-pub use runtime::{AgentSpec, OpenError, Opened, RecordError, ResumeOptions, Runtime, RuntimeBuilder};
+pub use runtime::{
+    AgentSpec, ForkError, ForkSpec, ForkWorkspace, Forked, OpenError, Opened, RecordError, ResumeOptions,
+    Runtime, RuntimeBuilder,
+};

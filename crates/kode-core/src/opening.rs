@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::agent::Cell;
-use crate::driver::{Desk, Driver, Letter};
+use crate::desk::Desk;
+use crate::driver::{Driver, Letter};
 use crate::host::Host;
-use crate::id::AgentId;
+use crate::id::{AgentId, Seq};
 use crate::live::{Live, Surroundings, no_call};
 use crate::machine::{Input, State, Strategy};
 use crate::registry::Kit;
@@ -37,22 +38,23 @@ impl Opening {
         loaded: (State, Upkeep),
         create: Option<Input>,
     ) -> Result<Driver, StoreError> {
-        let shared = &self.shared;
-        let now = shared.clock.now();
-        let lease = shared.store.acquire(&self.cell.id, &shared.holder, shared.lease_ttl, now).await?;
-        let loaded = catch_up(&*shared.store, &self.cell.id, loaded).await?;
+        let (desk, loaded) = lease(&self.shared, &self.cell, &self.kit, loaded).await?;
         if create.is_none() && loaded.0.template.is_none() {
             // Deleted meanwhile: an `Opened` would bring it back as an agent that is none.
-            let epoch = lease.epoch;
-            shared.store.release(lease, true).await?;
+            let epoch = desk.lease.epoch;
+            desk.shared.store.release(desk.lease, true).await?;
             return Err(StoreError::Fenced { epoch, current: epoch });
         }
         let create = create.filter(|_| loaded.0.template.is_none());
-        let (shared, cell, kit) = (shared.clone(), self.cell.clone(), self.kit.clone());
-        let live = Live::new(self.surroundings(lease.clone()), &loaded.0.transcript);
-        let mut driver = Driver::new(Desk::new(shared, cell, kit, lease), loaded, live);
+        let mut driver = self.drive(desk, loaded);
         driver.open(self.strategy, create.into_iter().collect()).await?;
         Ok(driver)
+    }
+
+    /// A driver for whoever has the lease and has begun to write.
+    pub(crate) fn drive(&self, desk: Desk, loaded: (State, Upkeep)) -> Driver {
+        let live = Live::new(self.surroundings(desk.lease.clone()), &loaded.0.transcript);
+        Driver::new(desk, loaded, live)
     }
 
     fn surroundings(&self, lease: Lease) -> Surroundings {
@@ -69,6 +71,53 @@ impl Opening {
                 host: Arc::new(host),
                 cancel: Cancel::default(),
             },
+        }
+    }
+}
+
+/// Makes a new agent durable before anybody lives in it: its lease is taken, and its first facts are one append.
+/// Where there is an agent of the name, nothing is written, and the error is [`StoreError::Conflict`] with
+/// [`Seq::ZERO`] expected.
+pub(crate) async fn beget(
+    shared: &Arc<Shared>,
+    cell: &Arc<Cell>,
+    kit: &Arc<Kit>,
+    first: Vec<Input>,
+) -> Result<(Desk, (State, Upkeep)), StoreError> {
+    let (desk, (mut state, upkeep)) = lease(shared, cell, kit, restore(None)).await?;
+    if state.template.is_some() {
+        desk.shared.store.release(desk.lease, state.at_rest()).await?;
+        return Err(StoreError::Conflict { expected: Seq::ZERO, actual: state.seq });
+    }
+    desk.begin(&mut state, Strategy::default(), first).await?;
+    Ok((desk, (state, upkeep)))
+}
+
+/// Takes the lease and catches up with the journal.
+async fn lease(
+    shared: &Arc<Shared>,
+    cell: &Arc<Cell>,
+    kit: &Arc<Kit>,
+    loaded: (State, Upkeep),
+) -> Result<(Desk, (State, Upkeep)), StoreError> {
+    let now = shared.clock.now();
+    let lease = shared.store.acquire(&cell.id, &shared.holder, shared.lease_ttl, now).await?;
+    let loaded = catch_up(&*shared.store, &cell.id, loaded).await?;
+    let (shared, cell, kit) = (shared.clone(), cell.clone(), kit.clone());
+    Ok((Desk::new(shared, cell, kit, lease), loaded))
+}
+
+/// Folds the entries at or below `at`, from a checkpoint where there is one of that time.
+pub(crate) async fn load_up_to(store: &dyn Store, id: &AgentId, at: Seq) -> Result<State, StoreError> {
+    let checkpoint = store.load_checkpoint(id).await?.filter(|checkpoint| checkpoint.seq <= at);
+    let mut state = checkpoint.as_ref().and_then(State::from_checkpoint).unwrap_or_default();
+    let mut read = state.seq;
+    loop {
+        let entries = store.read(id, After::Seq(read), PAGE).await?;
+        entries.iter().take_while(|entry| entry.seq <= at).for_each(|entry| state.evolve(entry));
+        match entries.last() {
+            Some(last) if last.seq < at && entries.len() == PAGE => read = last.seq,
+            Some(_) | None => return Ok(state),
         }
     }
 }

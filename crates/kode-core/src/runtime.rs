@@ -1,6 +1,7 @@
 //! The runtime: what all agents of one process share, and the ways in which one is taken up.
 
 mod builder;
+mod fork;
 mod record;
 mod retention;
 
@@ -10,23 +11,29 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 pub use self::builder::RuntimeBuilder;
+pub use self::fork::{ForkError, ForkSpec, ForkWorkspace, Forked};
 pub use self::record::RecordError;
 use crate::agent::{Agent, Cell};
 use crate::clock::{Clock, Ids};
+use crate::driver::{Driver, Letter};
 use crate::hub::{Hub, Subscription};
 use crate::id::{AgentId, Cursor, Millis, Seq, TemplateId};
+use crate::lineage::{Ancestor, Files};
 use crate::live::Stuck;
 use crate::machine::{Input, State, Strategy, View};
 use crate::model::Model;
 use crate::opening::{Opening, load};
-use crate::registry::Registry;
-use crate::sandbox::{FileError, SandboxFactory};
-use crate::store::{Store, StoreError};
+use crate::registry::{Kit, Registry};
+use crate::sandbox::{FileError, SandboxFactory, Workspace};
+use crate::store::{After, Store, StoreError};
 use crate::supervise::supervise;
 use crate::upkeep::Upkeep;
 
 /// Letters that may wait for a driver.
 const MAILBOX: usize = 256;
+/// Among so many entries of a journal is the one that says how its agent came to exist.
+const FIRST_ENTRIES: usize = 8;
+
 /// Why an agent could not be taken up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -279,6 +286,22 @@ impl Runtime {
         self.shared.default_template.as_ref()
     }
 
+    /// The agents that this one goes back to, oldest first, without folding its journal: `None` if it does not exist
+    /// or is no fork. Takes no lease and writes nothing.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn lineage(&self, id: &AgentId) -> Result<Option<Vec<Ancestor>>, StoreError> {
+        let first = self.shared.store.read(id, After::Seq(Seq::ZERO), FIRST_ENTRIES).await?;
+        let mut state = State::default();
+        first.iter().for_each(|entry| state.evolve(entry));
+        Ok(Some(state.lineage.to_vec()).filter(|lineage| !lineage.is_empty()))
+    }
+
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Everything that may refuse comes before the lease is taken, so that a refusal leaves no trace.
     async fn take_up(
         &self,
@@ -288,34 +311,75 @@ impl Runtime {
         create: Option<Input>,
     ) -> Result<Agent, OpenError> {
         let template = how.template.ok_or(OpenError::NoTemplate)?;
-        let kit = self.shared.registry.kit(&template).cloned();
-        let kit = kit.ok_or_else(|| OpenError::UnknownTemplate(template.clone()))?;
+        let kit = self.kit(&template)?;
         let missing = loaded.0.tools_to_run().find(|tool| kit.tool(tool).is_none()).map(str::to_owned);
         if let Some(tool) = missing.filter(|_| !how.without_missing_tools) {
             return Err(OpenError::MissingTool { agent: id.clone(), tool, template });
         }
-        let opened = self.shared.sandboxes.open(id, &kit.template.sandbox).await;
-        let workspace = opened.map_err(OpenError::Sandbox)?;
-        let (mail, letters) = mpsc::channel(MAILBOX);
-        let cell = Cell::new(id.clone(), self.shared.hub.feed(id), View::of(&loaded.0));
-        let opening = Opening {
-            shared: self.shared.clone(),
-            cell: Arc::new(cell),
-            kit,
-            workspace: workspace.clone(),
-            mail: mail.downgrade(),
-            strategy: how.strategy,
-        };
+        let workspace = self.workspace(id, &loaded.0.files, &kit).await?;
+        let (mut opening, mail, letters) = self.opening(self.cell(id, &loaded.0), kit, workspace);
+        opening.strategy = how.strategy;
         let driver = opening.driver(loaded, create).await?;
+        Ok(self.live(opening, driver, mail, letters))
+    }
+
+    fn kit(&self, template: &TemplateId) -> Result<Arc<Kit>, OpenError> {
+        let kit = self.shared.registry.kit(template).cloned();
+        kit.ok_or_else(|| OpenError::UnknownTemplate(template.clone()))
+    }
+
+    fn cell(&self, id: &AgentId, state: &State) -> Arc<Cell> {
+        Arc::new(Cell::new(id.clone(), self.shared.hub.feed(id), View::of(state)))
+    }
+
+    /// The work directory that an agent works in. What a fork's needs is seen to first, in case a crash came
+    /// between.
+    async fn workspace(
+        &self,
+        id: &AgentId,
+        files: &Files,
+        kit: &Kit,
+    ) -> Result<Arc<dyn Workspace>, OpenError> {
+        let sandboxes = &self.shared.sandboxes;
+        let opened = async {
+            match (files, sandboxes.forks()) {
+                (Files::Copied { ticket }, Some(forks)) => forks.settle(ticket, id).await?,
+                (Files::Shared { owner }, Some(forks)) => forks.share(owner, id).await?,
+                (Files::Own, _) | (Files::Copied { .. } | Files::Shared { .. }, None) => {}
+            }
+            sandboxes.open(files.owner(id), &kit.template.sandbox).await
+        };
+        opened.await.map_err(OpenError::Sandbox)
+    }
+
+    fn opening(
+        &self,
+        cell: Arc<Cell>,
+        kit: Arc<Kit>,
+        workspace: Arc<dyn Workspace>,
+    ) -> (Opening, mpsc::Sender<Letter>, mpsc::Receiver<Letter>) {
+        let (mail, letters) = mpsc::channel(MAILBOX);
+        let (shared, strategy) = (self.shared.clone(), Strategy::default());
+        let opening = Opening { shared, cell, kit, workspace, mail: mail.downgrade(), strategy };
+        (opening, mail, letters)
+    }
+
+    /// Sets the agent's task going.
+    fn live(
+        &self,
+        opening: Opening,
+        driver: Driver,
+        mail: mpsc::Sender<Letter>,
+        letters: mpsc::Receiver<Letter>,
+    ) -> Agent {
         let agent = Agent {
             cell: opening.cell.clone(),
             mail,
-            store: self.shared.store.clone(),
-            ids: self.shared.ids.clone(),
-            report: workspace.report(),
+            shared: self.shared.clone(),
+            report: opening.workspace.report(),
         };
         tokio::spawn(supervise(opening, driver, letters));
         self.shared.on_agent.iter().for_each(|callback| callback(&agent));
-        Ok(agent)
+        agent
     }
 }

@@ -73,6 +73,7 @@ fn heritage(documents: &Documents, moved: Millis, notes: &mut Notes) -> Result<H
         messages: history.messages,
         calls: history.calls,
         todos: documents.todos.as_ref().map(|document| todos::list(document, notes)),
+        digest: None,
     })
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::call::Call;
 use crate::event::{AgentState, Breakpoint, Problem};
 use crate::id::{Cursor, Millis, Seq};
+use crate::message::Message;
 use crate::tool::ToolTraits;
 
 /// State and breakpoint, before and after. A fact that moves the agent has one.
@@ -146,6 +147,26 @@ pub enum CondensedBy {
     Excerpt,
     /// Nothing more is left out, only results are cut.
     Cut,
+}
+
+/// What a model reads of a history that was condensed elsewhere. Places count from the beginning of the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Digest {
+    /// How many compactions there were.
+    pub nth: u32,
+    /// The message that stands for what is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
+    /// Messages before this place are left out.
+    pub up_to: usize,
+    /// But these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<usize>,
+    /// Most bytes of a tool's result, and the place before which they are cut so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<(u32, usize)>,
+    /// How long the history was.
+    pub len: usize,
 }
 
 /// Why the model was reminded of the todo list.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::call::Call;
-use crate::fact::{Entry, Fact};
+use crate::fact::{Digest, Entry, Fact};
 use crate::id::{AgentId, CallId, Seq, SnapshotId, TemplateId};
 use crate::lineage::{Ancestor, Files, ForkPoint, NotForkable, Snapshot};
 use crate::message::{Block, Message, Role};
@@ -59,6 +59,8 @@ pub struct Heritage {
     pub steps: u32,
     /// Turns that were taken.
     pub turns: u32,
+    /// What the model read in place of the beginning of the messages.
+    pub digest: Option<Digest>,
 }
 
 impl State {
@@ -113,6 +115,7 @@ impl State {
             todos: Some((*self.todos).clone()).filter(|list| *list != TodoList::default()),
             steps: self.steps,
             turns: self.turns,
+            digest: self.context.digest(),
         })
     }
 
@@ -137,7 +140,7 @@ impl State {
 
     /// Folds in what was said and done elsewhere.
     pub(super) fn inherit(&mut self, entry: &Entry) {
-        let Fact::Inherited { messages, calls, todos, steps, turns } = &entry.fact else { return };
+        let Fact::Inherited { messages, calls, todos, steps, turns, digest } = &entry.fact else { return };
         for message in messages {
             self.append(Message { seq: entry.seq, ..message.clone() });
         }
@@ -147,6 +150,9 @@ impl State {
         }
         self.steps = self.steps.max(*steps);
         self.turns = self.turns.max(*turns);
+        if let Some(digest) = digest {
+            self.read_instead(digest, entry.seq);
+        }
     }
 
     /// Folds in a name.
@@ -217,15 +223,33 @@ fn unusable(label: &str) -> Option<&'static str> {
 }
 
 impl Heritage {
-    /// The facts of it, none too large; the first one has what is no list.
+    /// The facts of it, none too large; the first one has what is no list, and the last one what speaks of the
+    /// whole.
     fn pages(self) -> Vec<Fact> {
-        let Self { messages, calls, todos, steps, turns } = self;
-        let head = Fact::Inherited { messages: Vec::new(), calls: Vec::new(), todos, steps, turns };
+        let Self { messages, calls, todos, steps, turns, digest } = self;
+        let part = |messages, calls| Fact::Inherited {
+            messages,
+            calls,
+            todos: None,
+            steps: 0,
+            turns: 0,
+            digest: None,
+        };
+        let first =
+            Fact::Inherited { messages: Vec::new(), calls: Vec::new(), todos, steps, turns, digest: None };
         let has_results = |message: &Message| message.content.iter().any(|block| answered(block).is_some());
         let of_messages = pages(messages, has_results).into_iter().map(|messages| (messages, Vec::new()));
         let of_calls = pages(calls, |_| false).into_iter().map(|calls| (Vec::new(), calls));
-        let bare = |(messages, calls)| Fact::Inherited { messages, calls, todos: None, steps: 0, turns: 0 };
-        [head].into_iter().chain(of_messages.chain(of_calls).map(bare)).collect()
+        let lists = of_messages.chain(of_calls).map(|(messages, calls)| part(messages, calls));
+        let last = digest.map(|digest| Fact::Inherited {
+            messages: Vec::new(),
+            calls: Vec::new(),
+            todos: None,
+            steps: 0,
+            turns: 0,
+            digest: Some(Box::new(digest)),
+        });
+        [first].into_iter().chain(lists).chain(last).collect()
     }
 }
 

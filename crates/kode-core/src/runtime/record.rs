@@ -75,7 +75,7 @@ fn take(
         epoch: epoch.unwrap_or(state.epoch),
         now: shared.clock.now().max(state.updated_at),
         template: &kit.template,
-        hooks: !shared.hooks.is_empty(),
+        hooks: kit.hooks().hooked(),
         // Of what is about to be asked of the model, which is nothing.
         window: None,
         overhead: kit.overhead,

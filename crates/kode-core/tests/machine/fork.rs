@@ -91,6 +91,30 @@ fn an_answer_that_is_being_written_stays_behind() {
     );
 }
 
+/// What the model reads in place of a long beginning is taken over too, and the whole history with it: the fork
+/// condenses nothing a second time.
+#[test]
+fn a_fork_of_a_condensed_history_reads_what_its_parent_reads() {
+    check(
+        "fork_of_a_condensed_history",
+        r#"
+        template window 1000; max_tokens 100
+        start
+        say bytes 1200
+        answer bytes 1200
+        say bytes 800
+        summary "They want a report."
+        answer "here it is"
+        prompt
+        fork as other
+        prompt
+        say "thanks"
+        prompt
+        answer "you are welcome"
+        "#,
+    );
+}
+
 /// A place in the middle of a batch is a place like any other, and refusals name the one to take instead.
 #[test]
 fn places_with_an_open_call_or_without_an_agent_are_refused() {
@@ -267,6 +291,9 @@ proptest! {
             }
         }
         prop_assert!(subject.fork("fork", &ForkPoint::Last).is_ok());
+        for named in subject.state().snapshots.iter() {
+            prop_assert!(subject.fork("fork", &ForkPoint::Snapshot(named.id.clone())).is_ok(), "{named:?}");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use kode_core::call::Decision;
 use kode_core::event::Problem;
 use kode_core::fact::{CallProblem, IdempotencyKey, SendMode};
 use kode_core::hook::{Amendment, Verdict};
-use kode_core::id::{CallId, MessageId, Millis};
+use kode_core::id::{CallId, MessageId, Millis, SnapshotId};
 use kode_core::machine::{self, Delta, EffectKey, FoundCall, Input, Kept, Ruling, Settlement};
 use kode_core::message::{Block, Usage};
 use kode_core::model::{ErrorClass, Finish, ModelError};
@@ -38,6 +38,8 @@ pub(crate) enum Op {
     Gone { which: Index },
     /// A todo list.
     Todos { ids: Vec<u8>, version: Option<u64> },
+    /// A place gets a name, usable or not.
+    Snapshot(&'static str),
     /// Time passes, and the machine is told or not.
     Time { ms: Millis, tick: bool },
     /// The time of the deadline comes.
@@ -85,6 +87,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Interrupt),
         3 => any::<Index>().prop_map(|which| Op::Gone { which }),
         1 => (vec(0..3u8, 0..3), option::of(0..3u64)).prop_map(|(ids, version)| Op::Todos { ids, version }),
+        1 => select(vec!["a", "b", "7", ""]).prop_map(Op::Snapshot),
         4 => (select(vec![0, 1, 999, 5_000, 60_000, 90_000_000]), any::<bool>())
             .prop_map(|(ms, tick)| Op::Time { ms, tick }),
         3 => Just(Op::Deadline),
@@ -285,6 +288,7 @@ impl Op {
                 Some(Input::EffectGone(EffectKey::Tool { call, attempt }))
             }
             Self::Todos { ids, version } => Some(todos(ids, *version)),
+            Self::Snapshot(label) => Some(Input::Snapshot { id: SnapshotId::new(*label) }),
             Self::Time { tick, .. } => tick.then_some(Input::Tick),
             Self::Deadline => Some(Input::Tick),
             Self::Crash { strategy, .. } => Some(Input::Open { strategy: *strategy }),
@@ -318,7 +322,8 @@ impl Op {
             | Self::Interrupt
             | Self::Gone { .. }
             | Self::Settle { .. }
-            | Self::Todos { .. } => {}
+            | Self::Todos { .. }
+            | Self::Snapshot(_) => {}
         }
     }
 }

@@ -6,6 +6,7 @@ mod completions;
 mod elision;
 mod endings;
 mod failures;
+mod forks;
 mod hooks;
 mod interrupts;
 mod record;

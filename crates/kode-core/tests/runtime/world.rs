@@ -59,6 +59,14 @@ pub(crate) struct Parts {
     faults: Faults,
     gate: Gate,
     store: MemoryStore,
+    files: Arc<MemorySandbox>,
+}
+
+impl Parts {
+    fn world(self, runtime: Runtime) -> World {
+        let Self { model, clock, faults, gate, store, files } = self;
+        World { model, clock, faults, gate, store, files, runtime }
+    }
 }
 
 pub(crate) struct World {
@@ -67,6 +75,7 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) gate: Gate,
     pub(crate) store: MemoryStore,
+    pub(crate) files: Arc<MemorySandbox>,
     pub(crate) runtime: Runtime,
 }
 
@@ -84,6 +93,16 @@ impl World {
         Self::built(template(), scripts, |builder| builder.retention(age))
     }
 
+    /// Another process over the same store.
+    pub(crate) fn over(
+        store: MemoryStore,
+        template: Template,
+        scripts: impl IntoIterator<Item = Script>,
+    ) -> Self {
+        let (builder, parts) = Self::builder_over(store, template, scripts);
+        parts.world(builder.build().unwrap())
+    }
+
     /// The same with more in its runtime.
     pub(crate) fn built(
         template: Template,
@@ -91,9 +110,7 @@ impl World {
         more: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder,
     ) -> Self {
         let (builder, parts) = Self::builder(template, scripts);
-        let runtime = more(builder).build().unwrap();
-        let Parts { model, clock, faults, gate, store } = parts;
-        Self { model, clock, faults, gate, store, runtime }
+        parts.world(more(builder).build().unwrap())
     }
 
     /// A runtime that is not built yet, and what it is made of.
@@ -101,11 +118,19 @@ impl World {
         template: Template,
         scripts: impl IntoIterator<Item = Script>,
     ) -> (RuntimeBuilder, Parts) {
+        Self::builder_over(MemoryStore::default(), template, scripts)
+    }
+
+    fn builder_over(
+        store: MemoryStore,
+        template: Template,
+        scripts: impl IntoIterator<Item = Script>,
+    ) -> (RuntimeBuilder, Parts) {
         let (model, clock, gate) =
             (ScriptedModel::new(scripts), Arc::new(SimClock::default()), Gate::default());
-        let (store, faults) = (MemoryStore::default(), Faults::none());
+        let (files, faults) = (Arc::new(MemorySandbox::new()), Faults::none());
         let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(store.clone(), faults.clone()));
-        let builder = Runtime::builder(faulty, model.clone(), Arc::new(MemorySandbox::new()))
+        let builder = Runtime::builder(faulty, model.clone(), files.clone())
             .tool(Arc::new(Typed(Slow(gate.clone()))))
             .tool(Arc::new(Typed(Broken)))
             .template(template)
@@ -114,7 +139,7 @@ impl World {
             .ids(Arc::new(CountingIds::default()))
             // Longer than any test moves the clock, so that renewals do not mix in.
             .holder("test", 10_000_000);
-        (builder, Parts { model, clock, faults, gate, store })
+        (builder, Parts { model, clock, faults, gate, store, files })
     }
 
     pub(crate) async fn agent(&self, id: &str) -> Agent {

@@ -61,6 +61,9 @@ fn lineage_facts() -> Value {
             "messages": [{"id": "m1", "role": "user", "content": [{"type": "text", "text": "hi"}], "createdAt": 1,
                 "seq": 3, "interrupted": true, "metadata": {"n": 0}}],
             "todos": {"todos": [{"id": "1", "title": "t", "status": "pending"}], "version": 4}},
+        {"fact": "inherited", "digest": {"nth": 2, "up_to": 4, "kept": [1], "cut": [4096, 9], "len": 12,
+            "message": {"id": "summary_2", "role": "user", "content": [{"type": "text", "text": "so far"}],
+                "createdAt": 1, "seq": 3}}},
         {"fact": "snapshotted", "id": "before the change", "at": 6}
     ])
 }

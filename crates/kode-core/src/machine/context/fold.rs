@@ -119,7 +119,8 @@ impl State {
         self.reminders.turn = self.turns;
         self.reminders.told_empty |= reason == ReminderReason::Empty;
         self.append(Message {
-            id: MessageId::new(format!("reminder_{}", entry.seq)),
+            // Turns and steps go on in a fork, seqs do not: its own reminders have other names than those it took over.
+            id: MessageId::new(format!("reminder_{}_{}", self.turns, self.steps)),
             role: Role::User,
             content: vec![Block::text(content)],
             created_at: entry.at,

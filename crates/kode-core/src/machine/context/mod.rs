@@ -28,7 +28,8 @@ pub use self::weigh::overhead;
 pub(super) use self::weigh::text as weigh_text;
 pub(super) use self::words::words;
 use super::{Cx, State};
-use crate::fact::CompactionPlan;
+use crate::fact::{CompactionPlan, Digest};
+use crate::id::Seq;
 
 /// The bounds of the ratio of report to estimate, in thousandths: past them a report is not of this prompt.
 const RATIO: std::ops::RangeInclusive<u64> = 250..=4_000;
@@ -101,6 +102,18 @@ impl Context {
         }
     }
 
+    /// What the model reads in place of the beginning, for another agent with the same history.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.condensed.as_ref().map(|condensed| Digest {
+            nth: self.begun,
+            message: condensed.message.as_deref().cloned(),
+            up_to: condensed.up_to,
+            kept: condensed.kept.clone(),
+            cut: condensed.cut.map(|cut| (cut.bytes, cut.until)),
+            len: condensed.len,
+        })
+    }
+
     /// The place before which messages are left out, and those before it that are not.
     fn left_out(&self) -> (usize, &[usize]) {
         self.condensed.as_ref().map_or((0, &[]), |c| (c.up_to, &c.kept))
@@ -127,6 +140,22 @@ impl State {
         let cut = plan.cut.map(|bytes| Cut { bytes, until: len }).or(old_cut);
         let (up_to, kept) = (plan.up_to, plan.kept.clone());
         self.context.condensed = Some(Condensed { message: message.or(old), up_to, kept, cut, len });
+        self.recount();
+    }
+
+    /// Takes over what is read elsewhere in place of the beginning of the same history.
+    pub(super) fn read_instead(&mut self, digest: &Digest, seq: Seq) {
+        let Digest { nth, message, up_to, kept, cut, len } = digest.clone();
+        let message = message.map(|message| Arc::new(Message { seq, ..message }));
+        let cut = cut.map(|(bytes, until)| Cut { bytes, until });
+        self.context.begun = nth;
+        self.context.condensed = Some(Condensed { message, up_to, kept, cut, len });
+        self.recount();
+    }
+
+    /// Counts what is left of the history.
+    fn recount(&mut self) {
+        let len = self.transcript.len();
         let turn = self.turn.as_ref().map_or(len, |turn| turn.from_message);
         let (mut messages, mut reasoning) = (0, 0);
         for (at, message) in self.shown() {

@@ -24,11 +24,13 @@ fn detail(entry: &Entry) -> String {
             let before = ancestors.iter().map(|a| format!("{} at {}; ", a.agent_id, a.seq));
             format!("{template} [{}{from} at {at}]{}", before.collect::<String>(), shared(files))
         }
-        Fact::Inherited { messages, calls, todos, steps, turns } => {
-            let todos = todos.as_ref().map(|list| format!(", todo list {}", list.version));
+        Fact::Inherited { messages, calls, todos, steps, turns, digest } => {
+            let todos =
+                todos.as_ref().map(|list| format!(", todo list {}", list.version)).unwrap_or_default();
             let (messages, calls) = (messages.len(), calls.len());
-            let todos = todos.unwrap_or_default();
-            format!("{messages} messages, {calls} calls{todos}, {steps} steps, {turns} turns")
+            let digest = digest.as_ref().map(|digest| format!(", condensed up to {}", digest.up_to));
+            let digest = digest.unwrap_or_default();
+            format!("{messages} messages, {calls} calls{todos}, {steps} steps, {turns} turns{digest}")
         }
         Fact::Snapshotted { id, at } => format!("{id} at {at}"),
         Fact::MessageQueued { id, content, mode, key, .. } => {

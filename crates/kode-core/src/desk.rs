@@ -1,0 +1,126 @@
+//! What surrounds the state of one writer: the lease, the template with its tools, what the machine may know, and
+//! the one way in which a batch is written and told. No loop and no rule about agents.
+
+use std::sync::Arc;
+
+use crate::agent::Cell;
+use crate::id::Millis;
+use crate::machine::{Batch, Cx, EffectKey, Input, State, Strategy, View, fnv1a, render, summary_prompt};
+use crate::model::ModelRequest;
+use crate::registry::Kit;
+use crate::runtime::Shared;
+use crate::store::{Lease, StoreError};
+use crate::upkeep::Care;
+
+/// What surrounds the state of one writer.
+pub(crate) struct Desk {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) cell: Arc<Cell>,
+    pub(crate) kit: Arc<Kit>,
+    pub(crate) lease: Lease,
+    /// Tokens that the agent's model takes, where its provider knows.
+    window: Option<u32>,
+}
+
+impl Desk {
+    pub(crate) fn new(shared: Arc<Shared>, cell: Arc<Cell>, kit: Arc<Kit>, lease: Lease) -> Self {
+        let desk = Self { shared, cell, kit, lease, window: None };
+        let window = desk.shared.model.window(desk.model());
+        Self { window, ..desk }
+    }
+
+    /// What the machine may know now. Time never runs backwards within a journal.
+    pub(crate) fn cx(&self, state: &State) -> Cx<'_> {
+        Cx {
+            agent: &self.cell.id,
+            epoch: self.lease.epoch,
+            now: self.shared.clock.now().max(state.updated_at),
+            template: &self.kit.template,
+            hooks: self.kit.hooks().hooked(),
+            window: self.window,
+            overhead: self.kit.overhead,
+        }
+    }
+
+    /// The name of the agent's model.
+    fn model(&self) -> &str {
+        self.kit.template.model.as_deref().unwrap_or(&self.shared.default_model)
+    }
+
+    /// The request that an effect sends: the prompt of now, or that for a summary of it, which has no tools.
+    pub(crate) fn request(&self, state: &State, key: &EffectKey) -> ModelRequest {
+        let (prompt, tools) = match summary_prompt(state, &self.cx(state)) {
+            Some(summary) => (summary, [].into()),
+            None => (render(state, &self.kit.template), self.kit.specs.clone()),
+        };
+        let name = match key {
+            EffectKey::Model { step, attempt } => format!("{step}-{attempt}"),
+            EffectKey::Compact { nth, attempt } => format!("summary-{nth}-{attempt}"),
+            EffectKey::Prompt { step, .. } => format!("hooks-{step}"),
+            EffectKey::Policy { call, .. } => format!("policy-{call}"),
+            EffectKey::Hooks { call } => format!("hooks-{call}"),
+            EffectKey::Tool { call, attempt } => format!("{call}-{attempt}"),
+        };
+        let user = fnv1a(self.cell.id.as_str().as_bytes());
+        ModelRequest {
+            model: prompt.model.unwrap_or_else(|| self.shared.default_model.clone()),
+            system: prompt.system.into(),
+            messages: prompt.messages,
+            turn_start: prompt.turn_start,
+            tools,
+            max_tokens: prompt.max_tokens,
+            request_id: format!("{user:016x}-{}-{name}", self.lease.epoch),
+            user: format!("agent-{user:016x}"),
+        }
+    }
+
+    pub(crate) fn care<'a>(&'a self, state: &'a State) -> Care<'a> {
+        Care {
+            store: &*self.shared.store,
+            lease: &self.lease,
+            state,
+            forget_before: self.shared.forget_before(),
+        }
+    }
+
+    /// The earliest sensible time to renew the lease: a third into it.
+    pub(crate) fn renew_at(&self) -> Option<Millis> {
+        let expires = Some(self.lease.expires).filter(|at| *at != Millis::MAX)?;
+        Some(expires.saturating_sub(self.shared.lease_ttl * 2 / 3))
+    }
+
+    /// Makes `Opened` and what follows from the first inputs durable: the first act of a writer.
+    pub(crate) async fn begin(
+        &self,
+        state: &mut State,
+        strategy: Strategy,
+        first: Vec<Input>,
+    ) -> Result<(), StoreError> {
+        self.cell.feed.attach(state.seq, state.cursor);
+        let mut batch = Batch::default();
+        for input in [Input::Open { strategy }].into_iter().chain(first) {
+            // The first inputs are the runtime's own: they fit the state that it has just loaded.
+            if let Err(rejected) = state.step(&self.cx(state), input, &mut batch) {
+                tracing::error!(agent = %self.cell.id, %rejected, "an agent's first input was refused");
+            }
+        }
+        self.commit(state, batch).await
+    }
+
+    /// Appends, then lets readers see, then tells.
+    pub(crate) async fn commit(&self, state: &State, batch: Batch) -> Result<(), StoreError> {
+        if let Some(expected) = batch.expected() {
+            self.shared.store.append(&self.lease, expected, &batch.entries, batch.grade()).await?;
+            self.cell.show(View::of(state));
+            self.cell.feed.publish(batch);
+        }
+        Ok(())
+    }
+
+    /// Prolongs the lease.
+    pub(crate) async fn renew(&mut self) -> Result<(), StoreError> {
+        let now = self.shared.clock.now();
+        self.lease = self.shared.store.renew(&self.lease, self.shared.lease_ttl, now).await?;
+        Ok(())
+    }
+}
