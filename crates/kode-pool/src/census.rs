@@ -44,13 +44,24 @@ impl Pool {
         after: Option<&AgentId>,
         limit: usize,
     ) -> Result<Page, StoreError> {
+        let (ids, next) = self.names(prefix, after, limit).await?;
+        let infos = stream::iter(ids).map(|id| self.info(id)).buffered(READS_AT_ONCE);
+        let agents = infos.filter_map(std::future::ready).collect().await;
+        Ok(Page { agents, next })
+    }
+
+    /// At most `limit` names, and the `after` of the next page.
+    pub(crate) async fn names(
+        &self,
+        prefix: &str,
+        after: Option<&AgentId>,
+        limit: usize,
+    ) -> Result<(Vec<AgentId>, Option<AgentId>), StoreError> {
         let mut ids = self.runtime().store().list(prefix, after, limit.saturating_add(1)).await?;
         let more = ids.len() > limit;
         ids.truncate(limit);
         let next = ids.last().filter(|_| more).cloned();
-        let infos = stream::iter(ids).map(|id| self.info(id)).buffered(READS_AT_ONCE);
-        let agents = infos.filter_map(std::future::ready).collect().await;
-        Ok(Page { agents, next })
+        Ok((ids, next))
     }
 
     /// All calls that wait for a person, of live agents and of those with unfinished work under a prefix,
@@ -75,7 +86,7 @@ impl Pool {
     }
 
     /// `None` for one that was deleted meanwhile.
-    async fn info(&self, id: AgentId) -> Option<AgentInfo> {
+    pub(crate) async fn info(&self, id: AgentId) -> Option<AgentInfo> {
         let resident = self.is_resident(&id);
         let view = self.look(&id).await.inspect_err(|error| {
             tracing::warn!(agent = %id, %error, "an agent could not be read");

@@ -2,6 +2,8 @@
 
 use kode_core::SendError;
 use kode_core::id::AgentId;
+use kode_core::lineage::Files;
+use kode_core::sandbox::FileError;
 
 use crate::error::PoolError;
 use crate::pool::{Inner, Pool};
@@ -9,7 +11,7 @@ use crate::slots::{Hold, Resident};
 
 impl Pool {
     /// Interrupts the agent, waits for its tools to be gone, removes it for good and, with `workspace`, its
-    /// files. Goes on when the future is dropped.
+    /// files. Files that forks share go with the last agent that is deleted so. Goes on when the future is dropped.
     ///
     /// # Errors
     /// [`PoolError::NotFound`]; the store's; [`PoolError::Sandbox`] where the agent is gone and its files
@@ -28,6 +30,7 @@ impl Pool {
 impl Inner {
     async fn erase(&self, hold: Hold, resident: Option<Resident>, workspace: bool) -> Result<(), PoolError> {
         let id = hold.id().clone();
+        let files = self.files_of(&id, resident.as_ref()).await;
         if let Err(error) = self.remove(&id, resident.as_ref()).await {
             // Still the agent that it was: whoever asks next meets it, not a second one.
             if let Some(resident) = resident {
@@ -35,10 +38,41 @@ impl Inner {
             }
             return Err(error);
         }
-        if workspace {
-            self.runtime.sandboxes().remove(&id).await.map_err(PoolError::Sandbox)?;
+        self.leave_files(&id, &files, workspace).await.map_err(PoolError::Sandbox)
+    }
+
+    /// In which work directory the agent works; its own, where that cannot be read any more.
+    async fn files_of(&self, id: &AgentId, resident: Option<&Resident>) -> Files {
+        match resident {
+            Some(resident) => resident.agent.view().files.clone(),
+            None => self.runtime.look(id).await.ok().flatten().map(|view| view.files).unwrap_or_default(),
         }
-        Ok(())
+    }
+
+    /// Gives up the files of an agent that is gone, and with `remove` removes them unless another agent works in
+    /// them.
+    async fn leave_files(&self, id: &AgentId, files: &Files, remove: bool) -> Result<(), FileError> {
+        let sandboxes = self.runtime.sandboxes();
+        match (files, sandboxes.forks()) {
+            (Files::Copied { ticket }, Some(forks)) => forks.settle(ticket, id).await?,
+            (Files::Shared { owner }, Some(forks)) => forks.unshare(owner, id).await?,
+            (Files::Own, _) | (Files::Copied { .. } | Files::Shared { .. }, None) => {}
+        }
+        match files {
+            _ if !remove => Ok(()),
+            Files::Own | Files::Copied { .. } => sandboxes.remove(id).await,
+            Files::Shared { owner } => self.remove_for_the_last(owner).await,
+        }
+    }
+
+    /// Removes shared files where their owner is gone too; who else works in them is known to the sandbox.
+    async fn remove_for_the_last(&self, owner: &AgentId) -> Result<(), FileError> {
+        // An owner that is live or being opened works in them; while this is held, none comes to be.
+        let Some(_hold) = self.slots.seize_vacant(owner) else { return Ok(()) };
+        match self.runtime.store().head(owner).await {
+            Ok(None) => self.runtime.sandboxes().remove(owner).await,
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
     }
 
     async fn remove(&self, id: &AgentId, resident: Option<&Resident>) -> Result<(), PoolError> {

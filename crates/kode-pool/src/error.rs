@@ -1,10 +1,11 @@
 //! Why the pool refused. One flat list, so that a host maps each case to its own answer.
 
 use kode_core::id::{AgentId, TemplateId};
+use kode_core::lineage::NotForkable;
 use kode_core::machine::Rejected;
 use kode_core::sandbox::FileError;
 use kode_core::store::StoreError;
-use kode_core::{OpenError, SendError};
+use kode_core::{ForkError, OpenError, SendError};
 
 /// Why the pool refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,23 @@ pub enum PoolError {
         /// How many agents there may be.
         max: usize,
     },
+    /// The agent cannot be forked at that place.
+    #[error(transparent)]
+    NotForkable(NotForkable),
+    /// A fork was to have the name of an agent that there is.
+    #[error("there is an agent {0} already; give the fork another name")]
+    Exists(AgentId),
+    /// A fork was to have the name of a former agent whose files are still there.
+    #[error(
+        "files of a former agent {0} are in the work directory of that name; give the fork another name, or share the parent's files"
+    )]
+    FilesInTheWay(AgentId),
+    /// No name for a fork can be made of the parent's.
+    #[error("no name for a fork fits behind {0}; name it yourself")]
+    NoName(AgentId),
+    /// The host's sandbox neither copies nor shares files.
+    #[error("this sandbox neither copies nor shares files; fork with an empty work directory")]
+    NoForkFiles,
     /// The pool shuts down. Another process, or this one after its restart, goes on.
     #[error("the server is shutting down; try again later")]
     Draining,
@@ -70,6 +88,19 @@ impl From<OpenError> for PoolError {
             OpenError::NoTemplate => Self::NoTemplate,
             OpenError::Sandbox(error) => Self::Sandbox(error),
             OpenError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<ForkError> for PoolError {
+    fn from(error: ForkError) -> Self {
+        match error {
+            ForkError::NotForkable(why) => Self::NotForkable(why),
+            ForkError::Exists(id) => Self::Exists(id),
+            ForkError::FilesInTheWay(id) => Self::FilesInTheWay(id),
+            ForkError::NoName(id) => Self::NoName(id),
+            ForkError::NoForkFiles => Self::NoForkFiles,
+            ForkError::Open(error) => error.into(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod census;
 mod due;
 mod erase;
 mod error;
+mod fork;
 mod ground;
 mod pool;
 mod recency;
@@ -16,5 +17,6 @@ mod start;
 
 pub use census::{AgentInfo, Page};
 pub use error::PoolError;
+pub use fork::{Forked, Forks};
 pub use pool::{Pool, PoolOptions, PoolStats};
 pub use shutdown::Shutdown;

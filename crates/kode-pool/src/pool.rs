@@ -286,7 +286,7 @@ impl Inner {
     }
 
     /// A free place, made by putting the least recently used agent that may sleep away where there is none.
-    async fn place(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, PoolError> {
+    pub(crate) async fn place(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, PoolError> {
         loop {
             if let Ok(place) = self.places.clone().try_acquire_owned() {
                 return Ok(place);
@@ -310,7 +310,7 @@ impl Inner {
         }
     }
 
-    fn remember_sandbox(&self, agent: &Agent) {
+    pub(crate) fn remember_sandbox(&self, agent: &Agent) {
         if let Some(template) = agent.view().template.clone() {
             let mut known = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
             known.insert(template, agent.sandbox().clone());

@@ -3,7 +3,9 @@
 //! Texts of the store and the sandbox are passed on only where they hold nothing of the host.
 
 use kode_core::id::TemplateId;
+use kode_core::lineage::NotForkable;
 use kode_core::machine::Rejected;
+use kode_core::sandbox::FileError;
 use kode_core::store::StoreError;
 use kode_core::tool::TodoRefused;
 use kode_pool::PoolError;
@@ -27,6 +29,17 @@ impl From<PoolError> for ApiError {
             PoolError::NoTemplate => Self::unprocessable("unknown_template", error.to_string()),
             PoolError::Full { .. } => Self::unavailable("pool_full", error.to_string(), PLACE_SECS),
             PoolError::Draining => Self::unavailable("draining", error.to_string(), STORE_SECS),
+            PoolError::NotForkable(NotForkable::UnknownSnapshot(_)) => {
+                Self::unprocessable("unknown_snapshot", error.to_string())
+            }
+            PoolError::NotForkable(_) => Self::unprocessable("invalid_fork_point", error.to_string()),
+            PoolError::Exists(_) => Self::conflict("agent_exists", error.to_string()),
+            PoolError::FilesInTheWay(_) => Self::conflict("workspace_exists", error.to_string()),
+            PoolError::NoName(_) => Self::unprocessable("agent_id_needed", error.to_string()),
+            PoolError::NoForkFiles => Self::unprocessable("workspace_unsupported", error.to_string()),
+            PoolError::Sandbox(FileError::TooLarge { .. }) => {
+                Self::unprocessable("workspace_too_large", error.to_string())
+            }
             PoolError::Sandbox(_) => Self::internal("sandbox_unavailable", error.to_string()),
             PoolError::Store(error) => error.into(),
             PoolError::Rejected(rejected) => rejected.into(),

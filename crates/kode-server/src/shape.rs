@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use kode_core::call::Call;
 use kode_core::event::{AgentState, Bookmark, Breakpoint, Envelope};
-use kode_core::id::{AgentId, CallId, Cursor, MessageId, Millis, TemplateId};
+use kode_core::id::{AgentId, CallId, Cursor, MessageId, Millis, Seq, SnapshotId, TemplateId};
+use kode_core::lineage::{self, Ancestor, Files};
 use kode_core::machine::{PendingApproval, State, View};
 use kode_core::message::{Message, Usage};
-use kode_core::sandbox::SandboxReport;
+use kode_core::sandbox::{Copied, SandboxReport};
 use kode_core::store::StoreError;
 use kode_core::todo::Todo;
 use kode_pool::{AgentInfo, PoolStats};
@@ -85,6 +86,15 @@ pub(crate) struct Info {
     updated_at: Option<Millis>,
     message_count: Option<usize>,
     resident: bool,
+    /// Where it was forked from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forked_from: Option<Ancestor>,
+    /// All agents that it goes back to, oldest first: told of one agent, left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lineage: Option<Arc<Vec<Ancestor>>>,
+    /// Whose work directory it works in, where that is not its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace_of: Option<AgentId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
     /// Why the agent cannot be read, where it cannot.
@@ -116,9 +126,17 @@ impl Info {
             updated_at: Some(view.updated_at),
             message_count: Some(view.transcript.len()),
             resident,
+            forked_from: view.lineage.last().cloned(),
+            lineage: None,
+            workspace_of: shared_with(&view.files),
             metadata: Some(view.metadata.clone()).filter(|data| !data.is_empty()),
             problem: None,
         }
+    }
+
+    /// The same with the whole lineage.
+    pub(crate) fn with_lineage(self, view: &View) -> Self {
+        Self { lineage: Some(view.lineage.clone()).filter(|lineage| !lineage.is_empty()), ..self }
     }
 
     fn hidden(agent_id: AgentId, resident: bool, error: StoreError) -> Self {
@@ -131,10 +149,60 @@ impl Info {
             updated_at: None,
             message_count: None,
             resident,
+            forked_from: None,
+            lineage: None,
+            workspace_of: None,
             metadata: None,
             problem: Some(Problem { code, message }),
         }
     }
+}
+
+fn shared_with(files: &Files) -> Option<AgentId> {
+    match files {
+        Files::Own | Files::Copied { .. } => None,
+        Files::Shared { owner } => Some(owner.clone()),
+    }
+}
+
+/// The forks among some agents.
+#[derive(Serialize)]
+pub(crate) struct Forks {
+    pub(crate) forks: Vec<Info>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<AgentId>,
+}
+
+/// That a fork is there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Forked {
+    pub(crate) agent_id: AgentId,
+    pub(crate) forked_from: Ancestor,
+    /// What was copied of the files, as they are now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) copied: Option<Copied>,
+}
+
+/// A named place of a journal.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Snapshot {
+    snapshot_id: SnapshotId,
+    seq: Seq,
+    created_at: Millis,
+}
+
+impl From<lineage::Snapshot> for Snapshot {
+    fn from(named: lineage::Snapshot) -> Self {
+        Self { snapshot_id: named.id, seq: named.seq, created_at: named.created_at }
+    }
+}
+
+/// All of them.
+#[derive(Serialize)]
+pub(crate) struct Snapshots {
+    pub(crate) snapshots: Vec<Snapshot>,
 }
 
 /// Some agents.

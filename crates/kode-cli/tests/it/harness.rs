@@ -102,6 +102,10 @@ impl Server {
         answer(self.http.post(format!("{}{path}", self.base)).json(body).send().await.unwrap()).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
+        answer(self.http.delete(format!("{}{path}", self.base)).send().await.unwrap()).await
+    }
+
     pub(crate) async fn post_raw(&self, path: &str, content_type: &str, body: Vec<u8>) -> (u16, Value) {
         let request = self.http.post(format!("{}{path}", self.base)).header("content-type", content_type);
         answer(request.body(body).send().await.unwrap()).await

@@ -8,6 +8,7 @@ mod chat;
 mod decide;
 mod docs;
 mod events;
+mod forks;
 mod glm;
 mod harness;
 mod import;

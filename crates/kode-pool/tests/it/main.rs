@@ -4,6 +4,7 @@
 
 mod census;
 mod delete;
+mod forks;
 mod residency;
 mod restart;
 mod single_flight;

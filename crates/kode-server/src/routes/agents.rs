@@ -66,7 +66,7 @@ async fn list(
 async fn info(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<Info>, ApiError> {
     let resident = app.pool.is_resident(&id);
     let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
-    Ok(Json(Info::seen(id, resident, &view)))
+    Ok(Json(Info::seen(id, resident, &view).with_lineage(&view)))
 }
 
 async fn status(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<Status>, ApiError> {

@@ -7,6 +7,7 @@ use crate::app::App;
 mod agents;
 mod approvals;
 mod chat;
+mod forks;
 mod health;
 mod info;
 mod messages;
@@ -25,7 +26,7 @@ const LOCAL: &str = "local";
 pub(crate) fn all() -> Router<App> {
     [agents::routes, messages::routes, stream::routes, todos::routes, approvals::routes]
         .into_iter()
-        .chain([chat::routes, info::routes, health::routes])
+        .chain([forks::routes, chat::routes, info::routes, health::routes])
         .fold(Router::new(), |all, some: fn() -> Router<App>| all.merge(some()))
 }
 

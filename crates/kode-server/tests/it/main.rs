@@ -6,6 +6,7 @@ mod agents;
 mod approvals;
 mod chat;
 mod events;
+mod forks;
 mod frame;
 mod ids;
 mod info;
