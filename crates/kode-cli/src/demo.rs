@@ -1,6 +1,7 @@
 //! The model of `--demo`: a script, not a mind. It needs no key, streams word by word, calls real tools on
 //! request, and says what it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,7 +41,8 @@ impl Model for DemoModel {
 /// What the script says to a history: a tool's result is told, a request for a tool is made, and anything
 /// else is answered with what the script is.
 fn reply(messages: &Pages<Message>) -> (String, Vec<AskedCall>) {
-    let Some(last) = messages.last() else { return (String::from("…"), Vec::new()) };
+    let asking = |message: &&Arc<Message>| !message.id.as_str().starts_with("reminder_");
+    let Some(last) = messages.iter().filter(asking).last() else { return (String::from("…"), Vec::new()) };
     if let Some((content, is_error)) = last_result(last) {
         return (told(content, is_error), Vec::new());
     }

@@ -36,6 +36,16 @@ impl Bench {
         self.server.stream_text(&path).await
     }
 
+    /// `kill -9`, and a new server on the same files.
+    fn restart(self) -> Self {
+        let Self { dir, glm, server, log } = self;
+        server.kill();
+        let lines = log.clone();
+        let note = move |line: &str| *lines.lock().unwrap() += &format!("{line}\n");
+        let server = Server::start_with_glm(&dir, &glm.base_url(), KEY, note);
+        Self { dir, glm, server, log }
+    }
+
     /// The key is in no event, file or line of the log, and no request broke a rule of the model's.
     fn check(&self, told: &str) {
         assert_eq!(self.glm.violations(), Vec::<String>::new());
@@ -129,4 +139,37 @@ async fn g2_ids_that_the_model_repeats_are_told_apart_over_turns_and_agents() {
         assert_eq!(std::fs::read_to_string(file).unwrap(), path);
     }
     bench.check("");
+}
+
+/// What GLM reports of the first turn is nearly its whole window: the next turn begins with a summary, and a new
+/// server goes on from it.
+#[tokio::test]
+async fn g2_a_history_that_fills_the_models_window_is_condensed_and_stays_so_over_a_restart() {
+    let bench = Bench::new().await;
+    bench.glm.push(Reply::call("fs_write", &json!({ "path": "a.txt", "content": "tea" })).usage(60_000, 5));
+    bench.glm.push(Reply::text("It is written.").usage(125_000, 5));
+    bench.turn(&"a long story about tea, ".repeat(200)).await;
+
+    bench.glm.push(Reply::text("They wrote tea into a.txt.").pieces(3).usage(2_000, 9));
+    bench.glm.push(Reply::text("Tea.").usage(900, 3));
+    let told = bench.turn("what is in it?").await;
+    let asked = bench.glm.request(2).await;
+    assert_eq!((&asked.body["tools"], asked.body["messages"].as_array().unwrap().len()), (&json!(null), 2));
+    assert!(asked.last_message()["content"].as_str().unwrap().contains("Assistant called: fs_write"));
+    let shorter = bench.glm.request(3).await;
+    let messages = shorter.body["messages"].as_array().unwrap();
+    assert!(messages[1]["content"].as_str().unwrap().ends_with("They wrote tea into a.txt."));
+    assert_eq!((messages.len(), &messages[2]["content"]), (3, &json!("what is in it?")));
+    assert_eq!(told.matches("\"context_compression\"").count(), 2, "{told}");
+    assert!(!told.contains("\"delta\":\"They"), "a summary is nobody's answer: {told}");
+
+    let bench = bench.restart();
+    bench.glm.push(Reply::text("You are welcome.").usage(950, 3));
+    let told = bench.turn("thank you").await;
+    let next = bench.glm.request(4).await;
+    assert_eq!(next.body["messages"][1], messages[1], "the same bytes, for the provider's cache");
+    assert!(!told.contains("context_compression"), "{told}");
+    let (_, page) = bench.server.get("/api/agents/user:1/messages").await;
+    assert_eq!(page["messages"].as_array().unwrap().len(), 8, "the history is whole: {page}");
+    bench.check(&told);
 }

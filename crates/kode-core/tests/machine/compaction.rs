@@ -27,7 +27,8 @@ fn a_history_over_the_threshold_is_condensed_before_the_model_is_asked() {
     );
 }
 
-/// A round under way is never parted: calls and their results are left out together or stay together.
+/// A round is never parted: calls and their results are left out together or stay together, also where leaving out
+/// the long answer alone would do.
 #[test]
 fn g2_a_call_is_never_parted_from_its_result() {
     check(
@@ -36,12 +37,12 @@ fn g2_a_call_is_never_parted_from_its_result() {
         template window 1200; max_tokens 100
         start
         say "read them all and compare them"
-        answer; calls fs_read{"n":1}, fs_read{"n":2}
-        tool call_1_0 bytes 1600
-        tool call_1_1 bytes 800
+        answer bytes 2560; calls fs_read{"n":1}, fs_read{"n":2}
+        tool call_1_0 ok 1
+        tool call_1_1 ok 2
         answer "and the next"; calls fs_read{"n":3}, fs_read{"n":4}
         tool call_2_0 bytes 800
-        tool call_2_1 bytes 480
+        tool call_2_1 bytes 320
         prompt
         summary "Files 1 and 2 hold digits."
         prompt

@@ -4,6 +4,7 @@
 mod approvals;
 mod check;
 mod compaction;
+mod context;
 mod crash;
 mod fork;
 mod hooks;

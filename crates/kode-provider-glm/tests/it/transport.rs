@@ -36,6 +36,12 @@ fn with_timeouts(emulator: &GlmEmulator, timeouts: Timeouts) -> Glm {
     Glm::new(GlmConfig { timeouts, ..config(emulator.base_url()) }).unwrap()
 }
 
+#[tokio::test]
+async fn the_window_of_a_known_model_is_told_and_no_other() {
+    let glm = provider(&emulator().await);
+    assert_eq!([glm.window("GLM-4.6"), glm.window("llama")], [Some(200_000), None]);
+}
+
 fn message(role: Role, content: Vec<Block>) -> std::sync::Arc<Message> {
     let (id, metadata) = (MessageId::new("m"), serde_json::Map::new());
     Message { id, role, content, created_at: 0, seq: Seq(1), interrupted: false, metadata }.into()

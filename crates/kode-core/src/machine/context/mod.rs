@@ -185,8 +185,11 @@ impl State {
             let most = at.and_then(|at| self.context.bytes_at(at));
             most.and_then(|most| digest::shortened(message, most)).map_or_else(|| message.clone(), Arc::new)
         };
-        let begins = self.shown().position(|(at, _)| at.is_some_and(|at| at >= turn));
         let messages: Pages<Message> = self.shown().map(shortened).collect();
+        let (up_to, kept) = self.context.left_out();
+        // A turn whose own beginning is left out begins with the message that stands for it.
+        let within = turn < up_to && !kept.iter().any(|at| *at >= turn);
+        let begins = self.shown().position(|(at, _)| within || at.is_some_and(|at| at >= turn));
         let begins = begins.unwrap_or(messages.len());
         (messages, begins)
     }
@@ -211,23 +214,64 @@ impl Scale {
             .map_or(Self { report: none, ratio: 1_000 }, |report| Self { report, ratio: ratio(report) })
     }
 
-    /// What an estimate is in tokens.
+    /// What an estimate is in tokens; never less than the lowest ratio gives, whatever was reported.
     pub(super) fn tokens(self, estimate: u64) -> u64 {
         let Self { report: Report { reported, estimated }, ratio } = self;
-        if estimate >= estimated {
+        let corrected = if estimate >= estimated {
             reported + (estimate - estimated).saturating_mul(ratio) / 1_000
         } else {
             reported.saturating_sub((estimated - estimate).saturating_mul(ratio) / 1_000)
-        }
+        };
+        corrected.max(estimate.saturating_mul(*RATIO.start()) / 1_000)
     }
 
     /// The estimate that so many tokens are.
     pub(super) fn estimate(self, tokens: u64) -> u64 {
         let Self { report: Report { reported, estimated }, ratio } = self;
-        if tokens >= reported {
+        let corrected = if tokens >= reported {
             estimated + (tokens - reported).saturating_mul(1_000) / ratio
         } else {
             estimated.saturating_sub((reported - tokens).saturating_mul(1_000) / ratio)
+        };
+        corrected.min(tokens.saturating_mul(1_000) / *RATIO.start())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scale(reported: u64, estimated: u64) -> Scale {
+        Scale::of(&Context { report: Some(Report { reported, estimated }), ..Context::default() })
+    }
+
+    #[test]
+    fn a_report_is_the_truth_for_what_it_covered_and_corrects_the_rest() {
+        let twice = scale(2_000, 1_000);
+        assert_eq!([900, 1_000, 1_100].map(|estimate| twice.tokens(estimate)), [1_800, 2_000, 2_200]);
+        assert_eq!([1_800, 2_000, 2_200].map(|tokens| twice.estimate(tokens)), [900, 1_000, 1_100]);
+        let none = Scale::of(&Context::default());
+        assert_eq!((none.tokens(7), none.estimate(7)), (7, 7));
+    }
+
+    /// A provider that counts only what it had not cached, or something else altogether, moves what it covered
+    /// and little more.
+    #[test]
+    fn a_report_that_cannot_be_right_corrects_within_bounds() {
+        assert_eq!(scale(1, 1_000).tokens(1_400), 350, "no less than the lowest ratio gives");
+        assert_eq!(scale(90_000, 1_000).tokens(1_001), 90_004);
+        for (scale, tokens) in [(scale(1, 1_000), 500), (scale(900, 1_000), 500), (scale(7, 9), 80)] {
+            assert!(scale.tokens(scale.estimate(tokens)) <= tokens + 1, "{scale:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_learnt_where_nothing_was_reported() {
+        let mut context = Context::default();
+        context.reported(100, Usage::default());
+        context.reported(0, Usage { input_tokens: 9, ..Usage::default() });
+        assert_eq!(context.report, None);
+        context.reported(100, Usage { input_tokens: 9, ..Usage::default() });
+        assert_eq!(context.report, Some(Report { reported: 9, estimated: 100 }));
     }
 }
