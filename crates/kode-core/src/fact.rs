@@ -396,11 +396,3 @@ pub enum Fact {
         shift: Option<Shift>,
     },
 }
-
-impl Fact {
-    /// Whether the fact may be lost with the power: true for pieces of an answer only.
-    #[must_use]
-    pub fn may_be_buffered(&self) -> bool {
-        matches!(self, Self::ModelChunk { .. })
-    }
-}

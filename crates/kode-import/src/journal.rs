@@ -1,7 +1,7 @@
 //! Writing an imported agent into a store: one append, so that it is there as a whole or not at all.
 
 use kode_core::id::{Epoch, Millis, Seq};
-use kode_core::machine::{Batch, Cx, Input, State, Strategy, overhead};
+use kode_core::machine::{Batch, Cx, Hooked, Input, State, Strategy, overhead};
 use kode_core::store::{Durability, Store, StoreError};
 use kode_core::template::Template;
 
@@ -81,7 +81,8 @@ impl Imported {
         let (mut state, mut batch) = (State::default(), Batch::default());
         for (input, now) in inputs {
             let overhead = overhead(template, &[]);
-            let cx = Cx { agent: &id, epoch, now, template, hooks: false, window: None, overhead };
+            let hooks = Hooked::default();
+            let cx = Cx { agent: &id, epoch, now, template, hooks, window: None, overhead };
             state.step(&cx, input, &mut batch).map_err(|why| Refused::Machine(why.to_string()))?;
         }
         Ok(batch)

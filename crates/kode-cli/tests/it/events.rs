@@ -86,7 +86,7 @@ async fn g4_a_follower_of_a_store_sees_each_event_once_while_a_server_writes() {
     let rest: Vec<Value> = seen.iter().skip(seen.len() / 2 + 1).cloned().collect();
     let dones = rest.iter().filter(|e| e["event"]["type"] == "done").count();
     assert_eq!(later.dones(dones), rest);
-    assert_eq!(server.delete("/api/agents/a").await, 204);
+    assert_eq!(server.delete("/api/agents/a").await.0, 204);
     for mut reader in [follower, later] {
         assert!(reader.lines.next().is_none(), "the agent is gone");
         assert!(reader.child.wait().unwrap().success());

@@ -157,10 +157,6 @@ impl Server {
         page["events"].as_array().unwrap().clone()
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> u16 {
-        self.http.delete(format!("{}{path}", self.base)).send().await.unwrap().status().as_u16()
-    }
-
     /// Waits until an agent waits for a person.
     pub(crate) async fn until_asked(&self, agent: &str) {
         let path = format!("/api/agents/{agent}/stream?since=0&channels=control");

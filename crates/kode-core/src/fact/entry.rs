@@ -29,3 +29,11 @@ impl Entry {
         Cursor(self.cursor.0 + u64::from(self.events) - 1)
     }
 }
+
+impl Fact {
+    /// Whether the fact may be lost with the power: true for pieces of an answer only.
+    #[must_use]
+    pub fn may_be_buffered(&self) -> bool {
+        matches!(self, Self::ModelChunk { .. })
+    }
+}

@@ -2,16 +2,20 @@
 //!
 //! A fact that does not fit the state (it cannot come from this machine) changes only the bookkeeping.
 
+mod calls;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::call::{Audit, CallState};
+use crate::call::CallState;
 use crate::event::AgentState;
 use crate::fact::{Entry, Fact, IdempotencyKey, NewCall, Shift};
-use crate::id::{CallId, Epoch, MessageId, Millis, Seq};
+use crate::id::{CallId, MessageId, Millis, Seq};
 use crate::message::{Block, Message, Role};
 use crate::todo::TodoList;
 
+pub(super) use self::calls::results_message;
+use self::calls::{enter, open_call, says_nothing};
 use super::context::Parts;
 use super::{Amended, KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, State, Strategy, Turn};
 
@@ -352,61 +356,5 @@ impl State {
         if let Some(call) = round.calls.iter_mut().find(|c| &c.call.id == id) {
             change(call);
         }
-    }
-}
-
-impl ModelCall {
-    /// The same attempt, counted as failed and with nothing shown.
-    fn after_failure(&self) -> Self {
-        Self { failures: self.failures + 1, partial: Partial::default(), ..self.clone() }
-    }
-}
-
-/// Whether a block gives the model nothing to read: no provider takes a message of such alone.
-fn says_nothing(block: &Block) -> bool {
-    match block {
-        Block::Thinking { .. } => true,
-        Block::Text { text } => text.trim().is_empty(),
-        Block::ToolUse { .. } | Block::ToolResult { .. } => false,
-    }
-}
-
-fn enter(open: &mut OpenCall, state: CallState, at: Millis, note: Option<String>) {
-    open.call.state = state;
-    open.call.audit_trail.push(Audit { state, timestamp: at, note });
-}
-
-fn open_call(new: &NewCall) -> OpenCall {
-    OpenCall {
-        call: new.call.clone(),
-        input: Arc::new(new.input.clone()),
-        traits: new.traits,
-        problem: new.problem.clone(),
-        ruled: None,
-        verdict: None,
-        attempt: 0,
-        epoch: Epoch::ZERO,
-        content: None,
-    }
-}
-
-/// What the model reads of a round, in the calls' order.
-pub(super) fn results_message(round: &Round, seq: Seq, at: Millis) -> Message {
-    Message {
-        id: MessageId::new(format!("results_{}", round.step)),
-        role: Role::User,
-        content: round.calls.iter().map(result_block).collect(),
-        created_at: at,
-        seq,
-        interrupted: false,
-        metadata: serde_json::Map::new(),
-    }
-}
-
-fn result_block(open: &OpenCall) -> Block {
-    Block::ToolResult {
-        id: open.call.id.clone(),
-        content: open.content.clone().unwrap_or_default(),
-        is_error: open.call.is_error,
     }
 }

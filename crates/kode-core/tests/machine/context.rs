@@ -166,7 +166,7 @@ fn answer(made: &Move, what: &What, key: EffectKey) -> Input {
             };
             let (content, calls) =
                 (vec![Block::text(format!("so: {}", text(made)))], (0..made.calls).map(call).collect());
-            Input::ModelFinished { step, attempt, content, calls, finish: Finish::Stop, usage }
+            Input::ModelFinished { step, attempt, content, calls, finish: Finish::Stop, usage, edited: false }
         }
         EffectKey::Compact { nth, attempt } => match what {
             What::NoSummary(class) => {
@@ -190,6 +190,7 @@ fn answer(made: &Move, what: &What, key: EffectKey) -> Input {
             call,
             attempt,
             outcome: Ok(Value::from(format!("it says: {}", text(made)))),
+            kept: None,
         },
         other => panic!("this agent has no hooks: {other:?}"),
     }

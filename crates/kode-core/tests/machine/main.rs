@@ -20,5 +20,6 @@ mod refusals;
 mod reminders;
 mod tools;
 mod turn;
+mod values;
 mod view;
 mod world;

@@ -7,7 +7,7 @@ use kode_core::hook::{Amendment, Verdict};
 use kode_core::id::{CallId, MessageId, Millis, SnapshotId};
 use kode_core::machine::{self, Delta, EffectKey, FoundCall, Input, Kept, Ruling, Settlement};
 use kode_core::message::{Block, Usage};
-use kode_core::model::{ErrorClass, Finish, ModelError};
+use kode_core::model::{Finish, ModelError};
 use kode_core::template::{PermissionMode, Template};
 use kode_core::todo::{Todo, TodoStatus};
 use kode_core::tool::{ToolError, ToolTraits};
@@ -17,6 +17,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use serde_json::{Map, Value};
+
+use crate::values::{class, text, value};
 
 const TOOLS: [&str; 4] = ["reads", "writes", "replays", "unknown"];
 
@@ -199,25 +201,6 @@ fn kept() -> impl Strategy<Value = Kept> {
     (any::<u64>(), any::<bool>()).prop_map(|(bytes, whole)| Kept { bytes, whole })
 }
 
-/// What tools give, falsy and odd values first.
-fn value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        8 => Just(Value::Null),
-        8 => any::<bool>().prop_map(Value::from),
-        8 => any::<i64>().prop_map(Value::from),
-        8 => any::<u64>().prop_map(Value::from),
-        8 => any::<f64>().prop_map(Value::from),
-        8 => "\\PC{0,9}\u{0}?".prop_map(Value::from),
-        1 => "[é…😀]{1,3}".prop_map(|text| Value::from(text.repeat(24_000))),
-    ];
-    leaf.prop_recursive(2, 6, 3, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..3).prop_map(Value::from),
-            vec((any::<String>(), inner), 0..3).prop_map(|pairs| pairs.into_iter().collect::<Value>()),
-        ]
-    })
-}
-
 fn said() -> impl Strategy<Value = Said> {
     let delta = || prop_oneof![text().prop_map(Delta::Text), text().prop_map(Delta::Thinking)];
     let block = prop_oneof![
@@ -235,15 +218,6 @@ fn said() -> impl Strategy<Value = Said> {
                 ..ModelError::fatal(class, "scripted")
             })),
     ]
-}
-
-fn text() -> impl Strategy<Value = String> {
-    prop_oneof![4 => Just("words ".to_owned()), 1 => Just(" ".to_owned()), 1 => "\\PC{1,4}"]
-}
-
-fn class() -> impl Strategy<Value = ErrorClass> {
-    use ErrorClass::{Auth, ContextOverflow, EmptyAnswer, Overloaded, Server};
-    select(vec![Overloaded, Server, EmptyAnswer, Auth, ContextOverflow])
 }
 
 fn found() -> impl Strategy<Value = FoundCall> {

@@ -200,7 +200,7 @@ impl Player {
     /// The request that hooks are asked about, or the one that they would be.
     fn awaited(&self) -> (u32, usize) {
         let keys = self.subject.wanted().into_keys();
-        let prompt = keys.filter_map(|key| match key {
+        let mut prompt = keys.filter_map(|key| match key {
             EffectKey::Prompt { step, messages } => Some((step, messages)),
             EffectKey::Model { .. }
             | EffectKey::Compact { .. }
@@ -209,7 +209,7 @@ impl Player {
             | EffectKey::Tool { .. } => None,
         });
         let state = self.subject.state();
-        prompt.last().unwrap_or((state.steps + 1, state.transcript.len()))
+        prompt.next_back().unwrap_or((state.steps + 1, state.transcript.len()))
     }
 
     /// How often a call was started, so that its end names its last start.
