@@ -75,21 +75,18 @@ impl Opening {
     }
 }
 
-/// Makes a new agent durable before anybody lives in it: its lease is taken, and its first facts are one append.
-/// Where there is an agent of the name, nothing is written, and the error is [`StoreError::Conflict`] with
-/// [`Seq::ZERO`] expected.
-pub(crate) async fn beget(
+/// Takes the lease of an agent that is to be made. Where there is one of the name, nothing is written, and the error
+/// is [`StoreError::Conflict`] with [`Seq::ZERO`] expected.
+pub(crate) async fn claim(
     shared: &Arc<Shared>,
     cell: &Arc<Cell>,
     kit: &Arc<Kit>,
-    first: Vec<Input>,
 ) -> Result<(Desk, (State, Upkeep)), StoreError> {
-    let (desk, (mut state, upkeep)) = lease(shared, cell, kit, restore(None)).await?;
+    let (desk, (state, upkeep)) = lease(shared, cell, kit, restore(None)).await?;
     if state.template.is_some() {
         desk.shared.store.release(desk.lease, state.at_rest()).await?;
         return Err(StoreError::Conflict { expected: Seq::ZERO, actual: state.seq });
     }
-    desk.begin(&mut state, Strategy::default(), first).await?;
     Ok((desk, (state, upkeep)))
 }
 

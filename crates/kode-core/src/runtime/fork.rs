@@ -4,19 +4,23 @@
 //! once. The fork exists with one append. What must be there by then (the copy of the files) is made before under a
 //! name of its own, and what a crash leaves of that is nobody's.
 
+use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 
 use super::{OpenError, Runtime};
 use crate::agent::Agent;
+use crate::desk::Desk;
 use crate::id::{AGENT_ID_MAX, AgentId, Seq, TemplateId};
 use crate::lineage::{Ancestor, Files, ForkPoint, NotForkable};
-use crate::machine::{Heritage, Input, Origin, State};
-use crate::opening::{beget, load_up_to};
+use crate::machine::{Heritage, Input, Origin, State, Strategy};
+use crate::opening::{claim, load_up_to};
 use crate::sandbox::{Copied, FileError, ForkFiles};
-use crate::store::StoreError;
+use crate::store::{BLOB_MAX, BlobName, StoreError};
 
 /// The segment of a generated name that says that it is a fork's.
 const SEGMENT: &str = ":fork:";
+/// Blobs that are read at once: each may have [`BLOB_MAX`] bytes.
+const BLOBS_AT_ONCE: usize = 4;
 
 /// What a fork begins with of its parent's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -225,15 +229,20 @@ impl Runtime {
             Files::Copied { .. } => None,
             Files::Own | Files::Shared { .. } => Some(self.workspace(&id, files, &kit).await?),
         };
+        let results = results(&heritage);
         let ancestors = there.ancestors();
         let files_told = files.clone();
-        let origin = Origin { from: parent, at, ancestors, template, metadata, files: files_told };
+        let origin = Origin { from: parent.clone(), at, ancestors, template, metadata, files: files_told };
         let first = vec![Input::Fork(Box::new(origin)), Input::Inherit(Box::new(heritage))];
         let cell = self.cell(&id, &State::default());
-        let (desk, state) = beget(&self.shared, &cell, &kit, first).await.map_err(|error| match error {
+        let claimed = claim(&self.shared, &cell, &kit).await.map_err(|error| match error {
             StoreError::Conflict { expected: Seq::ZERO, .. } => ForkError::Exists(id.clone()),
             other => other.into(),
-        })?;
+        });
+        let (desk, (mut state, covered)) = claimed?;
+        take_blobs(&desk, &mut state, &parent, results).await?;
+        desk.begin(&mut state, Strategy::default(), first).await?;
+        let state = (state, covered);
         let workspace = match early {
             Some(workspace) => Ok(workspace),
             None => self.workspace(&id, files, &kit).await,
@@ -250,6 +259,35 @@ impl Runtime {
             }
         }
     }
+}
+
+/// The names of the blobs that a history may speak of: the whole results of its calls.
+fn results(heritage: &Heritage) -> Vec<BlobName> {
+    heritage.calls.iter().filter_map(|call| BlobName::of_result(&call.id).ok()).collect()
+}
+
+/// Copies what of these the parent has: in place before the facts that speak of it. A name needs an entry to have
+/// blobs, so it is opened first; until it is forked it is no agent.
+async fn take_blobs(
+    desk: &Desk,
+    state: &mut State,
+    parent: &AgentId,
+    names: Vec<BlobName>,
+) -> Result<(), StoreError> {
+    let store = &desk.shared.store;
+    let read = |name: BlobName| async move {
+        let found = store.read_blob(parent, &name, 0, BLOB_MAX).await?;
+        Ok::<_, StoreError>(found.map(|part| (name, part.bytes)))
+    };
+    let mut found = stream::iter(names).map(read).buffered(BLOBS_AT_ONCE);
+    while let Some(blob) = found.next().await {
+        let Some((name, bytes)) = blob? else { continue };
+        if state.seq == Seq::ZERO {
+            desk.begin(state, Strategy::default(), Vec::new()).await?;
+        }
+        store.put_blob(&desk.lease, &name, &bytes).await?;
+    }
+    Ok(())
 }
 
 async fn must_be_vacant(forks: &dyn ForkFiles, id: &AgentId) -> Result<(), ForkError> {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kode_core::event::{DoneReason, Event};
 use kode_core::fact::Fact;
-use kode_core::id::{AgentId, Cursor, Seq, SnapshotId, TemplateId};
+use kode_core::id::{AgentId, CallId, Cursor, Seq, SnapshotId, TemplateId};
 use kode_core::lineage::{Ancestor, Files, ForkPoint, NotForkable};
 use kode_core::machine::Rejected;
-use kode_core::store::{After, Catalog, Journal, StoreError};
+use kode_core::store::{After, BlobName, Blobs, Catalog, Journal, Leases, StoreError};
 use kode_core::{CompletionStatus, ForkError, ForkSpec, ForkWorkspace, OpenError, Outgoing, SendError};
 use kode_testkit::faulty::{Op, When};
 use kode_testkit::scripted_model::Script;
@@ -289,6 +290,41 @@ async fn g1_a_store_that_fails_anywhere_leaves_a_whole_fork_or_none() {
             }
         }
     }
+}
+
+/// What was too big for an entry is taken over with the call whose result it is, and needs the parent no more.
+#[tokio::test]
+async fn whole_results_beside_the_journal_are_taken_over() {
+    let world = World::new([
+        Script::new().call("slow", json!({})),
+        says("seen"),
+        Script::new().call("slow", json!({})),
+        says("seen again"),
+    ]);
+    world.gate.open();
+    let parent = world.agent("a").await;
+    parent.complete("1").await.unwrap();
+    let early = parent.view().seq;
+    parent.complete("2").await.unwrap();
+    assert!(parent.put_away(false).await);
+    let call = |step| BlobName::of_result(&CallId::of(step, 0)).unwrap();
+    let lease = world.store.acquire(parent.id(), "test", 1_000, 1).await.unwrap();
+    for step in [1, 3] {
+        let whole = Bytes::from(format!("the whole of {step}"));
+        world.store.put_blob(&lease, &call(step), &whole).await.unwrap();
+    }
+    world.store.delete(world.store.acquire(&world.id("b"), "test", 1_000, 1).await.unwrap()).await.unwrap();
+
+    let spec = ForkSpec { at: ForkPoint::Seq(early), ..named("b") };
+    let fork = world.runtime.fork(parent.id(), spec).await.unwrap().agent;
+    world.runtime.remove(parent.id()).await.unwrap();
+    let whole = async |step| {
+        let part = world.store.read_blob(fork.id(), &call(step), 0, 100).await.unwrap();
+        part.map(|part| String::from_utf8(part.bytes.to_vec()).unwrap())
+    };
+    assert_eq!(whole(1).await.as_deref(), Some("the whole of 1"));
+    assert_eq!(whole(3).await, None, "that call is later than the fork");
+    assert_eq!(fork.view().transcript.len(), 4);
 }
 
 /// A crash between the append and the copy's new name: the next writer finds the copy.
