@@ -4,7 +4,9 @@
 
 mod census;
 mod delete;
+mod final_delete;
 mod forks;
+mod readers;
 mod residency;
 mod restart;
 mod single_flight;

@@ -57,6 +57,11 @@ impl World {
         Self::saying(ScriptedModel::always(Script::new().text("ok")))
     }
 
+    /// Every answer is this one.
+    pub(crate) fn answering(answer: Script) -> Self {
+        Self::saying(ScriptedModel::always(answer))
+    }
+
     /// Each request plays the next script.
     pub(crate) fn playing(scripts: impl IntoIterator<Item = Script>) -> Self {
         Self::saying(ScriptedModel::new(scripts))
