@@ -10,7 +10,7 @@ use crate::world::{Answer, World, request};
 async fn errors_of_the_framework_have_the_same_shape_as_ours() {
     let world = World::new();
     assert_eq!(world.get("/nowhere").await.refusal(), (404, "not_found"));
-    assert_eq!(world.get("/api/agents/a/snapshots").await.refusal(), (404, "not_found"));
+    assert_eq!(world.get("/api/agents/a/nothing").await.refusal(), (404, "not_found"));
     let wrong_method = world.put("/api/agents", json!({})).await;
     assert_eq!(wrong_method.refusal(), (405, "method_not_allowed"));
     assert_eq!(wrong_method.headers["allow"], "POST,GET,HEAD");

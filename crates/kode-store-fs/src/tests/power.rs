@@ -5,9 +5,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use kode_core::fact::Entry;
+use kode_core::fact::{Entry, Fact};
 use kode_core::id::Seq;
-use kode_core::store::{Catalog, Durability, Journal, Leases, StoreError};
+use kode_core::store::{After, Catalog, Durability, Head, Leases, StoreError};
 use kode_testkit::rounds::rounds;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, step};
 use kode_testkit::store_suite::{Bench, run};
@@ -18,7 +18,7 @@ use crate::FsStore;
 use crate::commit::{Commit, SyncEach};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::store::Store;
-use crate::writer::Tools;
+use crate::writer::{Batch, Tools};
 
 /// A commit that syncs nothing: the sabotage that must be noticed.
 pub(super) struct NoSync;
@@ -69,40 +69,55 @@ mod conformance {
     kode_testkit::store_suite!(Simulated::new());
 }
 
+/// Appends a batch where it belongs.
+fn put(store: &Store, pen: &mut Pen, facts: Vec<Fact>, grade: Durability) -> Vec<Entry> {
+    let entries = pen.entries(facts.into_iter().map(|fact| (fact, 1)));
+    let (end, batch) = (pen.head.seq, Batch::of(&entries, pen.head.seq, pen.epoch()));
+    store.append(&pen.lease, end, batch, grade).expect("the append is in order");
+    let last = entries.last().expect("a batch has an entry");
+    pen.head = Head { seq: last.seq, epoch: last.epoch, cursor: last.last_cursor() };
+    entries
+}
+
 /// Some appends of both grades; tells all entries, and how many of them are known to be synced.
-async fn write_some(store: &FsStore, pen: &mut Pen, dice: &mut Dice, written: &mut Vec<Entry>) -> usize {
+fn write_some(store: &Store, pen: &mut Pen, dice: &mut Dice, written: &mut Vec<Entry>) -> usize {
     let mut synced = 0;
     for _ in 0..1 + dice.roll(8) {
         if dice.roll(3) > 0 {
-            written.extend(pen.write_chunk(store, &"x".repeat(dice.roll(700)), 1).await);
+            let facts = vec![chunk(&"x".repeat(dice.roll(700)), 1)];
+            written.extend(put(store, pen, facts, Durability::Buffered));
         } else {
-            written.extend(pen.write(store, vec![step(1); 1 + dice.roll(3)]).await);
+            written.extend(put(store, pen, vec![step(1); 1 + dice.roll(3)], Durability::Synced));
             synced = written.len();
         }
     }
     synced
 }
 
+/// How often the power is cut in one life of a disk.
+const CUTS: u64 = 4;
+
 /// Writes and loses power, again and again; tells the first thing that was lost though it was synced.
-async fn survive(seed: u64, disk: &SimDisk, commit: &Arc<dyn Commit>) -> Result<(), String> {
-    let (mut dice, agent) = (Dice::new(seed), id("a"));
+fn survive(seed: u64, commit: &Arc<dyn Commit>) -> Result<(), String> {
+    let (mut dice, agent, disk) = (Dice::new(seed), id("a"), SimDisk::new());
     let mut written: Vec<Entry> = Vec::new();
     let mut known = 0;
     let mut last_epoch = None;
-    for round in 0..4 {
-        let store = open_with(disk, commit.clone());
-        let taken = store.acquire(&agent, HOLDER, TTL, NOW).await;
-        let lease = taken.map_err(|error| format!("seed {seed}, round {round}: {error}"))?;
-        let mut pen = Pen { lease, head: store.head(&agent).await.unwrap().unwrap_or_default() };
-        let left = all(&store, &agent).await;
+    for round in 0..CUTS {
+        let wrong = |why: String| format!("seed {seed}, round {round}: {why}");
+        let store = Store::open(Tools { disk: Arc::new(disk.clone()), commit: commit.clone() }).unwrap();
+        let taken = store.acquire(&agent, HOLDER, TTL, NOW);
+        let lease = taken.map_err(|error| wrong(error.to_string()))?;
+        let mut pen = Pen { lease, head: store.head(&agent).unwrap().unwrap_or_default() };
+        let left = store.read(&agent, After::Seq(Seq::ZERO), usize::MAX).unwrap();
         if left.len() < known || left != written[..left.len()] {
-            return Err(format!("seed {seed}, round {round}: {} of {known} are left", left.len()));
+            return Err(wrong(format!("{} of {known} are left", left.len())));
         }
         if last_epoch.is_some_and(|last| last >= pen.epoch()) {
-            return Err(format!("seed {seed}, round {round}: epoch {} came again", pen.epoch()));
+            return Err(wrong(format!("epoch {} came again", pen.epoch())));
         }
         written.truncate(left.len());
-        known = known.max(write_some(&store, &mut pen, &mut dice, &mut written).await);
+        known = known.max(write_some(&store, &mut pen, &mut dice, &mut written));
         last_epoch = written.last().map(|entry| entry.epoch).filter(|_| known == written.len());
         drop(store);
         disk.lose_power(&mut dice);
@@ -110,30 +125,20 @@ async fn survive(seed: u64, disk: &SimDisk, commit: &Arc<dyn Commit>) -> Result<
     Ok(())
 }
 
-fn seeds() -> std::ops::Range<u64> {
-    0..rounds("power cuts of a simulated disk", 150, 20_000)
-}
-
 #[test]
 fn g1_synced_entries_survive_power_cuts_in_any_order_of_sectors() {
-    run(async {
-        let commit: Arc<dyn Commit> = Arc::new(SyncEach);
-        for seed in seeds() {
-            assert_eq!(survive(seed, &SimDisk::new(), &commit).await, Ok(()));
-        }
-    });
+    let commit: Arc<dyn Commit> = Arc::new(SyncEach);
+    for seed in 0..rounds("power cuts of a simulated disk", 40_000, 2_000_000) / CUTS {
+        assert_eq!(survive(seed, &commit), Ok(()));
+    }
 }
 
 #[test]
 fn a_store_that_does_not_sync_is_found_out() {
-    run(async {
-        let commit: Arc<dyn Commit> = Arc::new(NoSync);
-        let mut found = 0;
-        for seed in seeds() {
-            found += u64::from(survive(seed, &SimDisk::new(), &commit).await.is_err());
-        }
-        assert!(found > seeds().end / 2, "only {found} of {} were found out", seeds().end);
-    });
+    let commit: Arc<dyn Commit> = Arc::new(NoSync);
+    let disks = rounds("simulated disks that are not synced", 150, 1_500);
+    let found = (0..disks).filter(|seed| survive(*seed, &commit).is_err()).count() as u64;
+    assert!(found > disks / 2, "only {found} of {disks} were found out");
 }
 
 #[test]
