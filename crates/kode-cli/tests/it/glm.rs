@@ -19,7 +19,13 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// With a configuration.
+    async fn with(config: &str) -> Self {
         let (dir, glm) = (TempDir::new().unwrap(), GlmEmulator::start().await.unwrap());
+        std::fs::write(dir.path().join("kode.toml"), config).unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let lines = log.clone();
         let note = move |line: &str| *lines.lock().unwrap() += &format!("{line}\n");
@@ -172,4 +178,64 @@ async fn g2_a_history_that_fills_the_models_window_is_condensed_and_stays_so_ove
     let (_, page) = bench.server.get("/api/agents/user:1/messages").await;
     assert_eq!(page["messages"].as_array().unwrap().len(), 8, "the history is whole: {page}");
     bench.check(&told);
+}
+
+/// Sends a message, interrupts its run once a stream has told of this, and gives all that the run told.
+async fn interrupted_at(bench: &Bench, told_of: &str) -> String {
+    let asked_before = bench.glm.requests().len();
+    let (status, sent) = bench.server.post("/api/agents/user:1/messages", &json!({ "text": "go" })).await;
+    assert_eq!(status, 202, "{sent}");
+    let path =
+        format!("/api/agents/user:1/stream?since={}&channels=progress,control,monitor", sent["cursor"]);
+    let mut stream = bench.server.stream(&path).await;
+    let (mut told, mut asked) = (String::new(), false);
+    while let Some(piece) = stream.chunk().await.unwrap() {
+        told.push_str(&String::from_utf8_lossy(&piece));
+        if !asked && told.contains(told_of) {
+            bench.glm.request(asked_before).await;
+            let (status, answer) = bench.server.post("/api/agents/user:1/interrupt", &json!({})).await;
+            assert_eq!((status, &answer["status"]), (202, &json!("interrupting")));
+            asked = true;
+        }
+    }
+    assert_eq!(told.matches("\"reason\":\"interrupted\"").count(), 1, "{told}");
+    told
+}
+
+#[tokio::test]
+async fn an_interrupt_in_each_phase_ends_the_run_and_the_model_is_asked_no_more() {
+    let config = "default_template='asks'\n[[template]]\nid='asks'\nsystem_prompt='p'\ntools='*'\n\
+                  permission={require_approval=['fs_write']}\n";
+    let bench = Bench::with(config).await;
+    let write = Reply::call("fs_write", &json!({ "path": "a.txt", "content": "x" }));
+    // Not even the status of the answer has come; the pieces hold; a person is asked; the next attempt is far.
+    let phases = [
+        (
+            Reply::text("never").stalling_after(0),
+            "STREAMING_MODEL",
+            Some(Outcome::ClientClosed { writes: 0 }),
+        ),
+        (
+            Reply::text("one two").pieces(2).stalling_after(2),
+            "text_chunk\"",
+            Some(Outcome::ClientClosed { writes: 2 }),
+        ),
+        (write, "permission_required", Some(Outcome::Served)),
+        (Reply::error(429, "1302", "too many").header("retry-after", "100"), "\"severity\"", None),
+    ];
+    for (nth, (reply, told_of, outcome)) in phases.into_iter().enumerate() {
+        let before = bench.glm.requests().len();
+        bench.glm.push(reply);
+        let mut told = interrupted_at(&bench, told_of).await;
+        let ended = bench.glm.outcome(before).await;
+        assert!(outcome.is_none_or(|outcome| outcome == ended), "phase {nth}: {ended:?}");
+        assert_eq!(bench.glm.requests().len(), before + 1, "phase {nth}: the model was asked again");
+        bench.glm.push(Reply::text("well"));
+        told += &bench.turn("and now?").await;
+        assert!(told.contains("well") && told.ends_with("\n\n"), "{told}");
+        let idle = bench.server.post("/api/agents/user:1/interrupt", &json!({})).await;
+        assert_eq!((idle.0, &idle.1["status"]), (202, &json!("idle")));
+        bench.check(&told);
+    }
+    assert!(!bench.dir.path().join("workspace/user:1/a.txt").exists(), "nobody allowed the call");
 }
