@@ -49,6 +49,12 @@ impl Reader {
         pool.runtime().subscription(&self.name, after)
     }
 
+    fn take(&mut self, event: Arc<Envelope>) {
+        let last = self.seen.last().map_or(Cursor::ZERO, |last| last.cursor);
+        assert!(event.cursor > last, "{}: {} came after {last}", self.name, event.cursor);
+        self.seen.push(event);
+    }
+
     /// Reads until the process ends, with a connection that never lasts; every other reader is slow.
     async fn read(&mut self, pool: &Pool, mut over: watch::Receiver<bool>) {
         let slow = self.dice.below(2) == 0;
@@ -56,7 +62,7 @@ impl Reader {
             let mut events = self.connect(pool);
             for _ in 0..self.dice.below(5) {
                 tokio::select! {
-                    event = events.next() => self.seen.extend(event.unwrap()),
+                    event = events.next() => self.take(event.unwrap().expect("nobody deletes it")),
                     _ = over.wait_for(|over| *over) => return,
                 }
             }
@@ -72,7 +78,7 @@ impl Reader {
     async fn read_the_rest(&mut self, pool: &Pool) {
         let mut events = self.connect(pool);
         while let Some(event) = events.next_ready().await.unwrap() {
-            self.seen.push(event);
+            self.take(event);
         }
     }
 }
