@@ -99,6 +99,12 @@ async fn hooks_are_a_chain_in_the_order_of_registration() {
     assert_eq!(heard_of("post_tool"), seen.collect::<Vec<_>>());
     let results = agent.view().transcript.get(2).unwrap().content.clone();
     assert!(format!("{results:?}").contains("raw tool template runtime last"), "{results:?}");
+    let added = ["", "\n\ntool", "\n\ntool\n\ntemplate", "\n\ntool\n\ntemplate\n\nruntime"];
+    let seen = order.iter().zip(added).map(|(name, added)| {
+        let system = format!("You are a test.{added}");
+        format!("{name} pre_model {system:?}")
+    });
+    assert_eq!(heard_of("pre_model")[..4], seen.collect::<Vec<_>>());
     let system = "You are a test.\n\ntool\n\ntemplate\n\nruntime\n\nlast";
     for request in world.model.requests() {
         assert_eq!(&*request.system, system, "each step, and the additions of one step alone");
