@@ -8,6 +8,7 @@
 mod bench;
 mod clients;
 mod context;
+mod golden;
 mod layers;
 mod licences;
 mod lint;
@@ -58,6 +59,8 @@ enum Task {
     Mutants(mutants::Args),
     /// Measures what kode costs beside what the machine can do, and prints ratios.
     Bench,
+    /// Checks the journals that must fold for ever; with `add NAME` keeps a new set first.
+    Golden(golden::Args),
     /// Checks the model emulator against the public Python clients, where they can be had.
     Clients,
 }
@@ -85,6 +88,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Soak(args) => soak::run(&context, &args),
         Task::Mutants(args) => mutants::run(&context, &args),
         Task::Bench => bench::run(&context),
+        Task::Golden(args) => golden::run(&context, &args),
         Task::Clients => clients::run(&context),
     }
 }
