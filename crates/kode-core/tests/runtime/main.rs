@@ -10,6 +10,7 @@ mod failures;
 mod forks;
 mod hooks;
 mod interrupts;
+mod listeners;
 mod policies;
 mod record;
 mod results;
