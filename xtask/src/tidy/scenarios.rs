@@ -14,7 +14,7 @@ const PAGE: &str = "docs/scenarios.md";
 const RULE: &str = "scenario";
 const NUMBERS: std::ops::RangeInclusive<u32> = 1..=52;
 /// What the last column may say instead of tests.
-const LATER: [&str; 4] = ["later", "part 2", "part 3", "part 4"];
+const LATER: [&str; 3] = ["later", "part 3", "part 4"];
 
 /// Checks the page, once there is one.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {

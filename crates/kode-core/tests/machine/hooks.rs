@@ -233,3 +233,20 @@ fn g6_a_policy_over_a_crash_and_under_a_new_template() {
         "#,
     );
 }
+
+/// A verdict that comes while a person is asked is too late: the call waits for nobody else's word.
+#[test]
+fn g6_a_verdict_does_not_end_a_call_that_waits_for_a_person() {
+    check(
+        "hooks_behind_an_approval",
+        r#"
+        template ask fs_write
+        start
+        say "go"
+        answer; calls fs_write{}
+        hook call_1_0 deny "no"
+        decide call_1_0 deny
+        answer "ok"
+        "#,
+    );
+}

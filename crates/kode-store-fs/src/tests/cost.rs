@@ -37,6 +37,7 @@ fn answer() -> Script {
     (0..20).fold(Script::new(), |script, piece| script.text(format!("piece {piece} ")))
 }
 
+/// Scenario 52. Upstream rewrites the whole history at each step [S].
 #[test]
 fn g10_a_turn_writes_what_it_adds_at_whatever_length() {
     const WINDOW: usize = 150;
