@@ -120,6 +120,8 @@ pub(crate) enum Agents {
     Show(One),
     /// Print everything of one agent, one JSON object a line: info, status, todos, messages, events.
     Export(One),
+    /// Make a new agent out of one, as it stands or as it stood.
+    Fork(Fork),
     /// Remove an agent for good.
     Rm(Remove),
 }
@@ -140,6 +142,26 @@ pub(crate) struct List {
 pub(crate) struct One {
     /// The agent's id.
     pub(crate) agent: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Fork {
+    /// The agent's id.
+    pub(crate) agent: String,
+    /// Where it stood: a snapshot's id, or the seq of an entry at which no call was open. Without it, now.
+    #[arg(long, value_name = "SNAPSHOT-or-SEQ")]
+    pub(crate) at: Option<String>,
+    /// The new agent's id; generated if absent.
+    #[arg(long = "as", value_name = "ID")]
+    pub(crate) new: Option<String>,
+    /// What it finds in its work directory: a copy of the files as they are now, nothing, or the same files.
+    #[arg(long, value_name = "MODE", value_parser = ["copy", "empty", "shared"], default_value = "copy")]
+    pub(crate) workspace: String,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

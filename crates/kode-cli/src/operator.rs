@@ -90,6 +90,9 @@ pub(crate) trait Operator: Send + Sync {
 
     /// An agent's events after a cursor, each once and in order, as they come. Ends when it is deleted.
     fn follow(&self, agent: &AgentId, channels: &str, since: Cursor) -> BoxStream<'_, Result<Told, Refused>>;
+
+    /// Lets go of agents that were taken up on the way.
+    async fn close(&self) {}
 }
 
 /// The way that the flags name.
@@ -114,7 +117,7 @@ pub(crate) async fn get<T: DeserializeOwned>(operator: &dyn Operator, path: &str
 }
 
 /// Reads an answer in the shape that the API gives it.
-fn read<T: DeserializeOwned>(body: &str) -> Result<T, Refused> {
+pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Refused> {
     serde_json::from_str(body).map_err(|why| {
         Refused::Way(Failure::failed(format!(
             "the answer is not one of kode's ({why}); is the URL that of a kode server?"

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::args::{Agents, List, Remove};
+use crate::args::{Agents, Fork, List, Remove};
 use crate::commands;
 use crate::failure::Failure;
 use crate::operator::{self, Access};
@@ -26,6 +26,7 @@ pub(crate) fn run(command: Agents) -> Result<(), Failure> {
         Agents::Ls(list) => ls(&list),
         Agents::Show(show) => show::run(&show),
         Agents::Export(export) => export::run(&export),
+        Agents::Fork(fork) => self::fork(&fork),
         Agents::Rm(remove) => rm(&remove),
     }
 }
@@ -109,6 +110,33 @@ fn row(info: Info) -> Vec<String> {
             (None, at) => at.map_or_else(unknown, utc),
         },
     ]
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Forked {
+    agent_id: AgentId,
+}
+
+fn fork(fork: &Fork) -> Result<(), Failure> {
+    let agent = commands::agent_id(&fork.agent)?;
+    let new = fork.new.as_deref().map(commands::agent_id).transpose()?;
+    let at = fork.at.as_ref().map(|at| at.parse::<u64>().map_or_else(|_| json!(at), |seq| json!(seq)));
+    let operator = operator::open(&fork.target, Access::Files { workspace: None })?;
+    commands::block_on(async {
+        let body = json!({ "workspace": fork.workspace, "at": at, "agentId": new });
+        let answer = operator.request(Method::POST, &format!("/api/agents/{agent}/fork"), Some(body)).await;
+        operator.close().await;
+        let answer = answer.map_err(|refused| missing(refused, &agent))?;
+        let Forked { agent_id } = operator::read(&answer)?;
+        let mut out = Out::new();
+        if fork.json {
+            out.line(json!({ "agentId": agent_id, "from": agent }))?;
+        } else {
+            out.line(format!("made {agent_id} out of {agent}"))?;
+        }
+        out.flush()
+    })
 }
 
 fn rm(remove: &Remove) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kode_core::id::{AgentId, Cursor, TemplateId};
 use kode_core::machine::View;
-use kode_core::{Agent, AgentSpec, Outgoing};
+use kode_core::{Agent, AgentSpec, ForkSpec, Outgoing};
 use kode_pool::{Pool, PoolError, PoolOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -239,6 +239,7 @@ impl Talk {
                 ))?;
             }
             (_, None) => self.screen.note("(it is made with your first message)")?,
+            (Command::Fork(name), Some(_)) => self.fork(name.as_deref()).await?,
             (Command::Todos, Some(view)) => self.show_todos(&view)?,
             (Command::Status, Some(view)) => self.show_status(&view)?,
             (Command::History(count), Some(view)) => {
@@ -246,6 +247,23 @@ impl Talk {
                 view.transcript.iter_from(first).try_for_each(|message| self.screen.message(message))?;
             }
             (Command::Quit, Some(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// Makes a fork and talks on with that.
+    async fn fork(&mut self, name: Option<&str>) -> Result<(), Failure> {
+        let id = match name.map(AgentId::new).transpose() {
+            Ok(id) => id,
+            Err(why) => return Ok(self.screen.complain(&why.to_string())?),
+        };
+        let spec = ForkSpec { agent: id, ..ForkSpec::default() };
+        match self.pool.fork(&self.agent, spec).await {
+            Ok(forked) => {
+                let parent = std::mem::replace(&mut self.agent, forked.agent.id().clone());
+                self.screen.note(&format!("(you talk with {} now; {parent} stays as it is)", self.agent))?;
+            }
+            Err(error) => self.screen.complain(&error.to_string())?,
         }
         Ok(())
     }

@@ -95,6 +95,10 @@ impl Operator for Local {
         Ok(false)
     }
 
+    async fn close(&self) {
+        self.pool.shutdown(Duration::ZERO).await;
+    }
+
     fn follow(&self, agent: &AgentId, channels: &str, since: Cursor) -> BoxStream<'_, Result<Told, Refused>> {
         let follower = Follower {
             local: self,

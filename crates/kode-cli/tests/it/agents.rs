@@ -238,3 +238,29 @@ fn what_is_no_kode_server_is_said_to_be_none() {
         asked.join().unwrap();
     }
 }
+
+/// On a store and on its server: the fork is an agent with the history and a copy of the files, and refusals are told.
+#[tokio::test]
+async fn an_agent_is_forked_where_no_call_is_open() {
+    let dir = TempDir::new().unwrap();
+    let server = server(&dir).await;
+    let on_server = ["--server", &server.base];
+    let forked =
+        run(dir.path(), &[&["agents", "fork", "user:1", "--as", "user:1:b"], &on_server[..]].concat());
+    assert_eq!(done(&forked), "made user:1:b out of user:1\n");
+    let again =
+        run(dir.path(), &[&["agents", "fork", "user:1", "--as", "user:1:b"], &on_server[..]].concat());
+    assert_refused(&again, 1, &["user:1:b", "another name"]);
+    assert_refused(&run(dir.path(), &["agents", "fork", "user:1"]), 1, &["in use", "--server"]);
+    server.kill();
+    let json = done(&run(dir.path(), &["agents", "fork", "user:1", "--json", "--workspace", "empty"]));
+    let made: Value = serde_json::from_str(&json).unwrap();
+    let id = made["agentId"].as_str().unwrap();
+    assert!(id.starts_with("user:1:fork:"), "{id}");
+    assert!(done(&run(dir.path(), &["agents", "show", id])).contains("todo"), "it has the history");
+    assert_refused(&run(dir.path(), &["agents", "fork", "nobody"]), 1, &["nobody"]);
+    assert_refused(&run(dir.path(), &["agents", "fork", "user:1", "--at", "999"]), 1, &["999"]);
+    assert_refused(&run(dir.path(), &["agents", "fork", "asks", "--at", "10"]), 1, &["open"]);
+    let listed = done(&run(dir.path(), &["agents", "ls", "--prefix", "user:1"]));
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+}

@@ -178,8 +178,11 @@ impl Server {
                 if status["state"] == "READY" && status["queued"] == 0 {
                     return;
                 }
-                // A run is under way: its stream ends when the agent comes to rest.
-                let _ = self.stream(&format!("/api/agents/{agent}/stream")).await.text().await;
+                // A run is under way as of that cursor: the stream behind it ends when the agent comes to rest, also
+                // one that is over by now.
+                let since = &status["cursor"];
+                let path = format!("/api/agents/{agent}/stream?since={since}");
+                let _ = self.stream(&path).await.text().await;
             }
         };
         tokio::time::timeout(PATIENCE, ready).await.expect("the agent comes to rest");

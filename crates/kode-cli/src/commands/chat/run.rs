@@ -52,10 +52,10 @@ enum Word {
 impl<W: Write> Watch<'_, W> {
     /// Shows everything after a cursor until the agent comes to rest.
     pub(super) async fn run(mut self, since: Cursor) -> Result<Ended, Failure> {
-        // Ctrl-C of before this run is not meant for it.
-        while self.interrupts.recv().now_or_never().is_some() {}
+        // A person's Ctrl-C of before this run is not meant for it; whoever stops a pipe means all of it.
+        while self.person && self.interrupts.recv().now_or_never().is_some() {}
         let mut events = self.agent.subscription(since);
-        let mut problem = None;
+        let (mut problem, mut stopped) = (None, false);
         loop {
             while let Some(envelope) = events.next_ready().await.map_err(Failure::failed)? {
                 self.screen.show(&envelope.event)?;
@@ -65,7 +65,8 @@ impl<W: Write> Watch<'_, W> {
             }
             let view = self.agent.view();
             if view.at_rest && view.cursor <= events.cursor() {
-                return Ok(Ended::AtRest { problem });
+                let ended = (stopped && !self.person).then(|| "interrupted".to_owned());
+                return Ok(Ended::AtRest { problem: problem.or(ended) });
             }
             match view.approvals.first().filter(|_| view.state == AgentState::Paused) {
                 Some(open) if view.cursor <= events.cursor() => {
@@ -73,16 +74,23 @@ impl<W: Write> Watch<'_, W> {
                         return Ok(Ended::Left);
                     }
                 }
-                Some(_) | None => self.wait(&mut events, &mut problem).await?,
+                Some(_) | None => stopped |= self.wait(&mut events, &mut problem).await?,
             }
         }
     }
 
-    /// Waits for the next event, or for Ctrl-C.
-    async fn wait(&mut self, events: &mut Subscription, problem: &mut Option<String>) -> Result<(), Failure> {
+    /// Waits for the next event, or for Ctrl-C. Whether it was that.
+    async fn wait(
+        &mut self,
+        events: &mut Subscription,
+        problem: &mut Option<String>,
+    ) -> Result<bool, Failure> {
         tokio::select! {
             biased;
-            _ = self.interrupts.recv() => self.stop().await?,
+            _ = self.interrupts.recv() => {
+                self.stop().await?;
+                return Ok(true);
+            }
             told = events.next() => match told.map_err(Failure::failed)? {
                 Some(envelope) => {
                     self.screen.show(&envelope.event)?;
@@ -97,7 +105,7 @@ impl<W: Write> Watch<'_, W> {
                 return Err(Failure::failed("the agent stopped: its store refused; nothing acknowledged is lost, chat again when the store is well"));
             },
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn stop(&mut self) -> Result<(), Failure> {

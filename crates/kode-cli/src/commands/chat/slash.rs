@@ -14,7 +14,7 @@ pub(super) enum Said {
 }
 
 /// Something for the chat itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Help,
     Interrupt,
@@ -22,6 +22,8 @@ pub(super) enum Command {
     Status,
     Usage,
     History(usize),
+    /// Under this name, or a generated one.
+    Fork(Option<String>),
     Quit,
 }
 
@@ -31,6 +33,7 @@ pub(super) const HELP: &str = "\
 /status       where the agent stands
 /usage        show tokens behind each turn, or no longer
 /history [N]  the last N messages (10)
+/fork [ID]    go on with a fork of the agent, which has a copy of its files
 /interrupt    stop the run; so does Ctrl-C while it runs
 /quit         leave; so do Ctrl-D and a second Ctrl-C
 A line that ends in \\ goes on in the next one. A message that begins with / is written //.";
@@ -50,6 +53,7 @@ pub(super) fn read(line: &str) -> Said {
     let mut words = command.split_whitespace();
     let (name, more) = (words.next().unwrap_or_default(), words.next());
     let command = match (name, more.map(str::parse)) {
+        ("fork", _) if words.next().is_none() => Command::Fork(more.map(str::to_owned)),
         ("help" | "?", None) => Command::Help,
         ("interrupt", None) => Command::Interrupt,
         ("todos", None) => Command::Todos,
@@ -74,7 +78,9 @@ mod tests {
         assert_eq!(read("  "), Said::Blank);
         assert_eq!(read("/history 3"), Said::Command(Command::History(3)));
         assert_eq!(read("/quit"), Said::Command(Command::Quit));
-        for wrong in ["/etc/passwd is what?", "/history many", "/todos now", "/"] {
+        assert_eq!(read("/fork"), Said::Command(Command::Fork(None)));
+        assert_eq!(read("/fork user:2"), Said::Command(Command::Fork(Some("user:2".into()))));
+        for wrong in ["/fork a b", "/etc/passwd is what?", "/history many", "/todos now", "/"] {
             assert_eq!(read(wrong), Said::Unknown(wrong.into()), "{wrong}");
         }
         for line in HELP.lines().filter_map(|line| line.split_whitespace().next()) {
