@@ -1,5 +1,5 @@
 //! G1 to G6 against the real process: `kill -9` in mid-turn, again and again, on one store, while clients send,
-//! steer, interrupt and decide, and a GLM checks every request that it gets.
+//! steer, interrupt, decide and fork, and a GLM checks every request that it gets.
 
 mod book;
 mod script;
@@ -42,6 +42,11 @@ enum Act {
     Interrupt {
         agent: String,
     },
+    /// Another agent is to begin with what this one is by then.
+    Fork {
+        agent: String,
+        name: String,
+    },
     /// Two people decide on all that waits, and want different things.
     Decide,
     /// Something is sent once more.
@@ -69,13 +74,17 @@ impl Plan {
     }
 
     fn act(dice: &mut Dice, prefix: &str, number: String) -> Act {
-        let mode = match dice.below(10) {
+        let mode = match dice.below(11) {
             0 => return Act::Interrupt { agent: agent(dice, prefix) },
             1 | 2 => return Act::Decide,
             3 => return Act::Repeat,
             4 => "steer",
             5 => "interrupt",
             6 => "reject",
+            7 => {
+                let agent = agent(dice, prefix);
+                return Act::Fork { name: format!("{agent}:fork:{number}"), agent };
+            }
             _ => "queue",
         };
         Act::Send { agent: agent(dice, prefix), text: format!("{} {number}", verb(dice)), mode }
@@ -97,6 +106,11 @@ impl Clients<'_> {
             Act::Interrupt { agent } => {
                 let path = format!("/api/agents/{agent}/interrupt");
                 let _ = self.server.try_post(&path, &json!({ "note": "enough" })).await;
+            }
+            Act::Fork { agent, name } => {
+                let body = json!({ "agentId": name, "workspace": "empty" });
+                let answer = self.server.try_post(&format!("/api/agents/{agent}/fork"), &body).await;
+                self.book.lock().unwrap().forked(agent, name, answer);
             }
             Act::Decide => drop(self.decide_all().await),
             Act::Repeat => {
@@ -192,6 +206,23 @@ impl Clients<'_> {
             let agent = format!("{}:{n}", self.prefix);
             let outside = Outside::of(self.server, store, &agent).await;
             self.book.lock().unwrap().check(&agent, &outside);
+        }
+        self.check_forks(store).await;
+    }
+
+    /// Each fork that was answered is there, was whole at once, and goes on by itself.
+    async fn check_forks(&self, store: &std::path::Path) {
+        let forks = self.book.lock().unwrap().take_forks();
+        for (parent, fork) in forks {
+            let (of_parent, of_fork) = (
+                Outside::of(self.server, store, &parent).await,
+                Outside::of(self.server, store, &fork).await,
+            );
+            of_fork.check_began_as(&fork, &of_parent);
+            let (status, sent) =
+                self.server.post(&format!("/api/agents/{fork}/messages"), &json!({ "text": "talk" })).await;
+            assert_eq!(status, 202, "{fork}: {sent}");
+            self.server.until_ready(&fork).await;
         }
     }
 }

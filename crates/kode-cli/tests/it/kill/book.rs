@@ -28,6 +28,9 @@ pub(super) struct Book {
     sent: BTreeMap<String, Sent>,
     /// Decisions that were acknowledged, by agent and call.
     decided: BTreeMap<(String, String), Decision>,
+    /// Forks that were acknowledged and not looked at yet: parent and name.
+    forks: Vec<(String, String)>,
+    forked: u64,
     repeats: u64,
     starts: u64,
     turns: u64,
@@ -49,6 +52,15 @@ impl Outside {
         let events = if none { Vec::new() } else { server.events(agent).await };
         let history = if none { Vec::new() } else { history(server, agent).await };
         Self { events, history, entries }
+    }
+
+    /// A fork begins as one, at rest, and with a part of its parent's history from its beginning on.
+    pub(super) fn check_began_as(&self, fork: &str, parent: &Self) {
+        assert_eq!(self.events[0]["event"]["type"], "agent_forked", "{fork}");
+        let said = |message: &Value| (message["role"].clone(), message["content"].clone());
+        let of_parent: Vec<_> = parent.history.iter().map(said).collect();
+        let of_fork: Vec<_> = self.history.iter().map(said).collect();
+        assert!(of_parent.starts_with(&of_fork), "{fork} has {of_fork:?}, its parent {of_parent:?}");
     }
 }
 
@@ -111,6 +123,21 @@ impl Book {
             Some((404 | 409, _)) | None => {}
             Some((status, why)) => panic!("{agent}, {call}: {status} {why}"),
         }
+    }
+
+    pub(super) fn forked(&mut self, parent: &str, fork: &str, answer: Option<(u16, Value)>) {
+        match answer {
+            Some((201, _)) => self.forks.push((parent.to_owned(), fork.to_owned())),
+            // No agent yet, or one without a place to fork at.
+            Some((404 | 422, _)) | None => {}
+            Some((status, why)) => panic!("{fork}: {status} {why}"),
+        }
+    }
+
+    /// The forks that were acknowledged since this was asked last.
+    pub(super) fn take_forks(&mut self) -> Vec<(String, String)> {
+        self.forked += self.forks.len() as u64;
+        std::mem::take(&mut self.forks)
     }
 
     pub(super) fn check(&mut self, agent: &str, outside: &Outside) {
@@ -201,11 +228,11 @@ impl Book {
     /// In one line.
     pub(super) fn told(&self) -> String {
         let acknowledged = self.sent.values().filter(|sent| sent.id.is_some()).count();
-        let Self { repeats, starts, turns, decided, .. } = self;
+        let Self { repeats, starts, turns, decided, forked, .. } = self;
         let decided = decided.len();
         format!(
             "{acknowledged} messages acknowledged, {repeats} of them again; {turns} turns, {starts} tools started, \
-             {decided} approvals decided: none lost, none twice"
+             {decided} approvals decided, {forked} forks: none lost, none twice"
         )
     }
 }
