@@ -251,7 +251,7 @@ pub(crate) enum Store {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
-    /// The directory that the SDK's file store wrote: it has DIR/<agentId>/meta.json. It is only read.
+    /// The directory that the SDK's file store wrote: it has DIR/AGENT/meta.json. It is only read.
     pub(crate) dir: PathBuf,
     /// Say what would be done, and write nothing.
     #[arg(long)]
