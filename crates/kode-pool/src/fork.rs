@@ -43,7 +43,7 @@ impl Pool {
     /// made.
     ///
     /// # Errors
-    /// [`PoolError::Fork`], with nothing changed; [`PoolError::NotFound`] where there is no parent; `Full`;
+    /// What [`kode_core::ForkError`] says, with nothing changed; [`PoolError::NotFound`] where there is no parent; `Full`;
     /// `Draining`.
     pub async fn fork(&self, parent: &AgentId, spec: ForkSpec) -> Result<Forked, PoolError> {
         if self.is_draining() {

@@ -128,7 +128,7 @@ fn survive(seed: u64, commit: &Arc<dyn Commit>) -> Result<(), String> {
 #[test]
 fn g1_synced_entries_survive_power_cuts_in_any_order_of_sectors() {
     let commit: Arc<dyn Commit> = Arc::new(SyncEach);
-    for seed in 0..rounds("power cuts of a simulated disk", 40_000, 2_000_000) / CUTS {
+    for seed in 0..rounds("power cuts of a simulated disk", 200_000, 2_000_000) / CUTS {
         assert_eq!(survive(seed, &commit), Ok(()));
     }
 }

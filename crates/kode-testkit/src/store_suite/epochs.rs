@@ -43,7 +43,7 @@ fn assert_rising(epochs: &[Epoch]) {
     assert!(epochs.is_sorted_by(|a, b| a < b), "{epochs:?}");
 }
 
-/// Scenario 8. Upstream numbers anew after a restart, so that an old cursor hides new events [S].
+/// Scenario 8. Upstream numbers anew after a restart, so that an old cursor hides new events \[S\].
 /// With entries in between.
 pub async fn g4_epochs_rise_over_release_and_reopening<B: Bench>(bench: B) {
     use End::{Clean, Death, Replaced, Unclean};

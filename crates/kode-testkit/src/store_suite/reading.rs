@@ -134,7 +134,7 @@ pub async fn the_head_is_the_last_entry<B: Bench>(bench: B) {
     assert_eq!(bench.open().await.head(&agent).await, Ok(Some(head)));
 }
 
-/// Scenario 32. Upstream truncates a file before it writes it again, and readers find nothing [S].
+/// Scenario 32. Upstream truncates a file before it writes it again, and readers find nothing \[S\].
 /// While someone writes, each read is a prefix of what will have been written, and no shorter than the last.
 pub async fn a_reader_beside_a_writer_sees_a_growing_whole<B: Bench>(bench: B) {
     let (store, agent) = (bench.open().await, id("a"));
