@@ -199,10 +199,11 @@ fn tell(report: &Report, json: bool) -> Result<(), Failure> {
 
 fn text(report: &Report) -> String {
     let mut lines = Vec::new();
+    let done = if report.dry_run { "would import" } else { "imported" };
     for agent in &report.imported {
         let Done { agent_id, template_id, messages, calls, todos, .. } = agent;
         lines.push(format!(
-            "imported {agent_id} ({template_id}): {messages} messages, {calls} calls, {todos} todos"
+            "{done} {agent_id} ({template_id}): {messages} messages, {calls} calls, {todos} todos"
         ));
         for Note { kind, what } in &agent.notes {
             let kind = match kind {
