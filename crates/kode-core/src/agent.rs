@@ -315,11 +315,7 @@ impl Agent {
     /// Asks the driver to let go of the agent: if it is at rest or only a person is waited for, or in any case
     /// with `force`, when what is under way goes on at the next resume. Whether it does.
     pub async fn put_away(&self, force: bool) -> bool {
-        let (reply, answer) = oneshot::channel();
-        if self.mail.send(Letter::PutAway { force, reply }).await.is_err() {
-            return true;
-        }
-        let put_away = answer.await.unwrap_or(true);
+        let put_away = ask(&self.mail, |reply| Letter::PutAway { force, reply }).await.unwrap_or(true);
         if put_away {
             self.mail.closed().await;
         }
@@ -331,9 +327,7 @@ impl Agent {
     /// # Errors
     /// The store's; [`SendError::Gone`].
     pub async fn delete(&self) -> Result<(), SendError> {
-        let (reply, answer) = oneshot::channel();
-        self.mail.send(Letter::Delete(reply)).await.map_err(|_| SendError::Gone)?;
-        answer.await.map_err(|_| SendError::Gone)?
+        ask(&self.mail, Letter::Delete).await.unwrap_or(Err(SendError::Gone))
     }
 
     async fn input(&self, input: Input) -> Result<Receipt, SendError> {
@@ -359,9 +353,20 @@ async fn next_while_driven(
 }
 
 pub(crate) async fn send_input(mail: &mpsc::Sender<Letter>, input: Input) -> Result<Receipt, SendError> {
-    let (reply, answer) = oneshot::channel();
-    mail.send(Letter::Input(input, reply)).await.map_err(|_| SendError::Gone)?;
-    answer.await.map_err(|_| SendError::Gone)?
+    ask(mail, |reply| Letter::Input(input, reply)).await.unwrap_or(Err(SendError::Gone))
+}
+
+/// Sends a letter and waits for its answer; `None` once nobody drives the agent any more. A letter that meets the
+/// end of its mailbox can stay in it for as long as any handle lives, with nobody to answer it.
+async fn ask<T>(mail: &mpsc::Sender<Letter>, letter: impl FnOnce(oneshot::Sender<T>) -> Letter) -> Option<T> {
+    let (reply, mut answer) = oneshot::channel();
+    mail.send(letter(reply)).await.ok()?;
+    tokio::select! {
+        biased;
+        answered = &mut answer => answered.ok(),
+        // All that was answered was answered before the end.
+        () = mail.closed() => answer.try_recv().ok(),
+    }
 }
 
 pub(crate) fn envelopes(events: Subscription, channels: Channels) -> BoxStream<'static, Arc<Envelope>> {
