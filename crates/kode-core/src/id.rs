@@ -154,6 +154,19 @@ text_id! {
     /// The name of a place in an agent's journal.
     SnapshotId
 }
+text_id! {
+    /// The name of a background job; the model knows it as its `shell_id`.
+    JobId
+}
+
+impl JobId {
+    /// The job that a call started: one call starts one at most, so the id is unique within an agent, and a replay
+    /// derives the same one.
+    #[must_use]
+    pub fn of(call: &CallId) -> Self {
+        Self::new(call.as_str().replacen("call", "shell", 1))
+    }
+}
 
 impl CallId {
     /// The `index`-th call that the model asked for in `step`. Steps never repeat within an agent, so the

@@ -1,24 +1,36 @@
-//! The sandbox port: an agent's files, and an honest report of what is enforced around them.
+//! The sandbox port: an agent's files and processes, and an honest report of what is enforced around them.
 //!
 //! Paths are texts relative to the work directory. Whatever a path says, an implementation never reaches
 //! outside the work directory and the allowed paths: that is its whole purpose.
 
+mod process;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use self::process::{
+    Captured, Command, JobLog, Limit, ProcessEnd, ProcessError, Processes, Ran, Witness,
+};
 use crate::id::{AgentId, Millis};
 use crate::template::SandboxSpec;
 
 /// What is enforced, and what is not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SandboxReport {
     /// The level reached: `none`, `hygiene`, `confined`, `isolated`, `metered`, or `files` where no
     /// processes can be run at all.
     pub level: String,
-    /// What is missing for the level asked, in words.
+    /// What is not stopped at this level, and what is missing for the level asked, in words.
     pub gaps: Vec<String>,
+    /// Each layer by name, and whether it is in force.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<String, bool>,
+    /// Each attempt that was made against it at start, and whether it was stopped.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<String, bool>,
 }
 
 /// What kind of thing a path names.
@@ -145,6 +157,19 @@ pub trait Workspace: Send + Sync + 'static {
         limit: usize,
     ) -> Result<(Vec<WalkEntry>, bool), FileError>;
 
+    /// The agent's processes.
+    ///
+    /// # Errors
+    /// [`ProcessError::Unavailable`] where the level that was asked for cannot be had, or where the sandbox runs
+    /// no processes at all.
+    fn processes(&self) -> Result<&dyn Processes, ProcessError> {
+        Err(ProcessError::Unavailable {
+            asked: self.report().level,
+            missing: vec!["this sandbox runs no processes".into()],
+            hint: "use a sandbox that does, or a template without tools that need them".into(),
+        })
+    }
+
     /// What is enforced here.
     fn report(&self) -> SandboxReport;
 }
@@ -161,6 +186,11 @@ pub trait SandboxFactory: Send + Sync + 'static {
     /// Removes the agent's work directory with everything in it, unless another agent is noted to work in it
     /// ([`ForkFiles::share`]): then it stays. A missing one is no error.
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError>;
+
+    /// What is enforced on this host at the level that is asked for by default.
+    fn report(&self) -> SandboxReport {
+        SandboxReport { level: "unknown".into(), ..SandboxReport::default() }
+    }
 
     /// Copied and shared work directories, for forks. Without them a fork can only begin with an empty one.
     fn forks(&self) -> Option<&dyn ForkFiles> {

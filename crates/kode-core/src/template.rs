@@ -262,13 +262,26 @@ pub struct SandboxSpec {
     pub level: String,
     /// Hosts that processes may reach; empty denies all.
     pub network: Vec<String>,
-    /// Absolute paths outside the work directory that file tools may reach.
+    /// Absolute paths outside the work directory that its tools may reach.
     pub allow_paths: Vec<String>,
+    /// MiB of memory that all processes of one command may take together.
+    pub memory_mib: u64,
+    /// Processes and threads that one command may have at once.
+    pub processes: u32,
+    /// MiB that the work directory may hold while a command runs.
+    pub disk_mib: u64,
 }
 
 impl Default for SandboxSpec {
     fn default() -> Self {
-        Self { level: "strict".into(), network: Vec::new(), allow_paths: Vec::new() }
+        Self {
+            level: "strict".into(),
+            network: Vec::new(),
+            allow_paths: Vec::new(),
+            memory_mib: 2_048,
+            processes: 256,
+            disk_mib: 4_096,
+        }
     }
 }
 

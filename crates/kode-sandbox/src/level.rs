@@ -22,5 +22,5 @@ pub(crate) fn report(level: &str) -> SandboxReport {
     if level != "none" {
         gaps.push(format!("the level {level} is about processes and is not reached"));
     }
-    SandboxReport { level: "files".into(), gaps }
+    SandboxReport { level: "files".into(), gaps, ..SandboxReport::default() }
 }

@@ -72,6 +72,7 @@ fn sandbox(app: &App, id: &AgentId, template: Option<&TemplateId>) -> SandboxRep
     live.or_else(|| app.pool.sandbox(template?)).unwrap_or_else(|| SandboxReport {
         level: "unknown".into(),
         gaps: vec!["no agent of this template was taken up since the server started".into()],
+        ..SandboxReport::default()
     })
 }
 

@@ -213,7 +213,11 @@ impl Workspace for MemoryWorkspace {
     }
 
     fn report(&self) -> SandboxReport {
-        SandboxReport { level: "files".into(), gaps: vec!["everything is in memory".into()] }
+        SandboxReport {
+            level: "files".into(),
+            gaps: vec!["everything is in memory".into()],
+            ..SandboxReport::default()
+        }
     }
 }
 

@@ -102,7 +102,11 @@ async fn every_level_has_files_and_the_report_says_that_it_has_nothing_else() {
     ];
     assert_eq!(
         host.work.report(),
-        SandboxReport { level: "files".into(), gaps: gaps.map(str::to_owned).to_vec() }
+        SandboxReport {
+            level: "files".into(),
+            gaps: gaps.map(str::to_owned).to_vec(),
+            ..SandboxReport::default()
+        }
     );
     let refused = host.sandbox.open(&agent(), &level("Strict")).await.err().unwrap().to_string();
     assert_eq!(
