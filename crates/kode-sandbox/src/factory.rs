@@ -15,6 +15,7 @@ use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 
+use crate::egress::Rules;
 use crate::files::{self, Allowed, Files, Root, fault};
 use crate::workspace::{LocalWorkspace, blocking};
 use crate::{forks, level};
@@ -61,6 +62,7 @@ impl LocalSandbox {
 impl SandboxFactory for LocalSandbox {
     async fn open(&self, agent: &AgentId, spec: &SandboxSpec) -> Result<Arc<dyn Workspace>, FileError> {
         level::check(&spec.level)?;
+        Rules::parse(&spec.network)?;
         let (parent, agent) = (self.parent.clone(), agent.clone());
         let allow = spec.allow_paths.clone();
         let files = blocking(WORK, move || {

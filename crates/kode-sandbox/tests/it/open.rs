@@ -91,6 +91,21 @@ async fn an_allowed_path_that_cannot_be_is_an_error_that_names_the_setting() {
 }
 
 #[tokio::test]
+async fn a_network_rule_that_cannot_be_is_an_error_that_names_the_setting() {
+    let host = Host::new().await;
+    let reaching = |entries: [&str; 2]| SandboxSpec {
+        network: entries.map(str::to_owned).to_vec(),
+        ..SandboxSpec::default()
+    };
+    let good = reaching(["api.example.com", "*.example.com:8443"]);
+    assert!(host.sandbox.open(&agent(), &good).await.is_ok());
+    let refused = host.sandbox.open(&agent(), &reaching(["api.example.com", "127.0.0.1"])).await.err();
+    let why = "\"127.0.0.1\" is not an address of the outside world (loopback), which no rule can open";
+    let named = FileError::Io { path: "sandbox.network[1]".into(), why: why.into() };
+    assert_eq!(refused, Some(named));
+}
+
+#[tokio::test]
 async fn every_level_has_files_and_the_report_says_that_it_has_nothing_else() {
     let host = Host::new().await;
     for name in ["none", "hygiene", "confined", "isolated", "metered", "strict"] {
