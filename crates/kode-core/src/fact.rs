@@ -6,7 +6,6 @@
 mod entry;
 mod parts;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::entry::Entry;
@@ -22,12 +21,12 @@ use crate::lineage::{Ancestor, Files};
 use crate::machine::Ruling;
 use crate::message::{Block, Message, Usage};
 use crate::model::Finish;
+use crate::tagged::tagged;
 use crate::todo::{Todo, TodoList};
 
+tagged! {
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "fact", rename_all = "snake_case")]
-pub enum Fact {
+pub enum Fact by "fact" {
     /// A writer took the agent up: the first fact of each epoch.
     Opened {
         /// [`crate::template::Template::fingerprint`] of the template in force.
@@ -395,4 +394,5 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shift: Option<Shift>,
     },
+}
 }

@@ -29,6 +29,7 @@ pub mod sandbox;
 pub mod store;
 mod supervise;
 pub mod system;
+mod tagged;
 pub mod template;
 pub mod todo;
 pub mod tool;

@@ -1,9 +1,13 @@
 //! Messages and their content blocks, as stored, shown and sent to the model.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::{CallId, MessageId, Millis, Seq};
+use crate::tagged::tagged;
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,10 +19,9 @@ pub enum Role {
     Assistant,
 }
 
+tagged! {
 /// One part of a message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Block {
+pub enum Block by "type" {
     /// Plain text.
     Text {
         /// The text.
@@ -50,6 +53,7 @@ pub enum Block {
         is_error: bool,
     },
 }
+}
 
 impl Block {
     /// A text block.
@@ -77,6 +81,7 @@ pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// Its parts.
+    #[serde(deserialize_with = "snug")]
     pub content: Vec<Block>,
     /// When it entered the journal.
     pub created_at: Millis,
@@ -96,6 +101,31 @@ impl Message {
     pub fn text(&self) -> String {
         self.content.iter().filter_map(Block::as_text).collect()
     }
+}
+
+/// Reads the parts of a message into no more room than they take: nearly always there is one, and a history holds
+/// many messages.
+fn snug<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Block>, D::Error> {
+    struct Parts;
+
+    impl<'de> Visitor<'de> for Parts {
+        type Value = Vec<Block>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the parts of a message")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Vec<Block>, A::Error> {
+            let mut content = Vec::new();
+            while let Some(part) = parts.next_element()? {
+                content.reserve_exact(1);
+                content.push(part);
+            }
+            Ok(content)
+        }
+    }
+
+    from.deserialize_seq(Parts)
 }
 
 /// Tokens as the provider counts them.

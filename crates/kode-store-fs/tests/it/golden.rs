@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use kode_core::fact::Entry;
 use kode_store_fs::FsStore;
 use kode_testkit::golden::{differs, fill, snapshot};
 use kode_testkit::store_suite::run;
@@ -47,10 +48,29 @@ fn g12_a_set_that_is_kept_has_every_kind_of_fact_of_today() {
     });
 }
 
-/// The kinds of facts in an agent's journal.
-fn kinds(agent: &std::path::Path) -> Vec<String> {
+/// Another program may write a fact's name behind its other members; there it costs more and means the same.
+#[test]
+fn g12_the_order_of_an_entrys_members_does_not_matter() {
+    let entries: Vec<Value> = sets().iter().flat_map(|set| entries(&set.join("store/every:kind"))).collect();
+    assert!(!entries.is_empty());
+    for entry in entries {
+        let read: Entry = serde_json::from_value(entry.clone()).expect("it is an entry");
+        let written = serde_json::to_string(&read).expect("it can be written");
+        let sorted = serde_json::to_string(&entry).expect("it can be written");
+        assert_eq!(serde_json::from_str::<Entry>(&written).expect("it is an entry"), read);
+        assert_eq!(serde_json::from_str::<Entry>(&sorted).expect("it is an entry"), read);
+    }
+}
+
+/// The entries of an agent's journal, with their members in the order of the alphabet.
+fn entries(agent: &std::path::Path) -> Vec<Value> {
     let text = fs::read_to_string(agent.join("journal-1.jsonl")).expect("there is a journal");
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
-    let entries = lines.flat_map(|line| line["entries"].as_array().cloned().unwrap_or_default());
+    lines.flat_map(|line| line["entries"].as_array().cloned().unwrap_or_default()).collect()
+}
+
+/// The kinds of facts in an agent's journal.
+fn kinds(agent: &std::path::Path) -> Vec<String> {
+    let entries = entries(agent).into_iter();
     entries.map(|entry| entry["fact"]["fact"].as_str().expect("a fact has a name").to_owned()).collect()
 }
