@@ -2,8 +2,11 @@
 //!
 //! Readers hold a clone as their view while the writer goes on pushing.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Items of one page.
@@ -39,8 +42,7 @@ impl<T> Pages<T> {
     pub fn push(&mut self, item: Arc<T>) {
         self.tail.push(item);
         if self.tail.len() == PAGE {
-            let page = std::mem::take(&mut self.tail);
-            Arc::make_mut(&mut self.full).push(page.into());
+            Arc::make_mut(&mut self.full).push(self.tail.drain(..).collect());
         }
     }
 
@@ -86,7 +88,26 @@ impl<T: Serialize> Serialize for Pages<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pages<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Vec::<T>::deserialize(from)?.into_iter().map(Arc::new).collect())
+        from.deserialize_seq(Items(PhantomData))
+    }
+}
+
+/// Takes items to their pages one by one, with no list of them all in between.
+struct Items<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+    type Value = Pages<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Pages<T>, A::Error> {
+        let mut pages = Pages::default();
+        while let Some(item) = items.next_element()? {
+            pages.push(Arc::new(item));
+        }
+        Ok(pages)
     }
 }
 
@@ -101,6 +122,15 @@ mod tests {
         assert!(pages.iter().enumerate().all(|(at, item)| at == **item));
         assert_eq!(pages.last().map(|i| **i), Some(PAGE * 2 + 2));
         assert_eq!(pages.get(PAGE * 2 + 3), None);
+    }
+
+    #[test]
+    fn a_list_reads_back_as_it_was_written() {
+        for len in [0, 1, PAGE, PAGE * 2 + 3] {
+            let pages: Pages<usize> = (0..len).map(Arc::new).collect();
+            let json = serde_json::to_string(&pages).unwrap();
+            assert_eq!(serde_json::from_str::<Pages<usize>>(&json).unwrap(), pages);
+        }
     }
 
     #[test]

@@ -153,7 +153,11 @@ pub(crate) fn entries_json(entries: &[Entry]) -> Box<RawValue> {
 
 /// The entries of a line.
 pub(crate) fn entries(json: &[u8]) -> serde_json::Result<Vec<Entry>> {
-    serde_json::from_slice(json)
+    // As text, whose letters are looked at once and not for every string anew.
+    match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(json),
+    }
 }
 
 /// One line with its newline, and its checksum.

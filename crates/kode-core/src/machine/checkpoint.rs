@@ -68,18 +68,19 @@ impl State {
 
     /// The same with the note.
     pub(crate) fn restore(checkpoint: &Checkpoint) -> Option<(Self, Seq)> {
-        let file = |name: &str| checkpoint.files.get(name).map(Bytes::as_ref);
-        let metadata: AnyMetadata<'_> = serde_json::from_slice(file("metadata.json")?).ok()?;
+        // As text, whose letters are looked at once and not for every string anew.
+        let file = |name: &str| std::str::from_utf8(checkpoint.files.get(name)?).ok();
+        let metadata: AnyMetadata<'_> = serde_json::from_str(file("metadata.json")?).ok()?;
         if metadata.format != CHECKPOINT_VERSION {
             return None;
         }
         let mut state: Self = serde_json::from_str(metadata.state.get()).ok()?;
         let Messages { messages } =
-            serde_json::from_slice::<Messages<Pages<_>>>(file("messages.json")?).ok()?;
-        let Tools { calls } = serde_json::from_slice::<Tools<Pages<_>>>(file("tools.json")?).ok()?;
+            serde_json::from_str::<Messages<Pages<_>>>(file("messages.json")?).ok()?;
+        let Tools { calls } = serde_json::from_str::<Tools<Pages<_>>>(file("tools.json")?).ok()?;
         state.transcript = messages;
         state.records = calls;
-        state.todos = serde_json::from_slice(file("todos.json")?).ok()?;
+        state.todos = serde_json::from_str(file("todos.json")?).ok()?;
         (state.seq == checkpoint.seq).then_some((state, metadata.elided))
     }
 }
