@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use tokio::sync::mpsc;
 
 use crate::agent::Cell;
 use crate::desk::Desk;
 use crate::driver::{Driver, Letter};
+use crate::fact::Entry;
 use crate::host::Host;
 use crate::id::{AgentId, Seq};
 use crate::live::{Live, Surroundings, no_call};
@@ -122,19 +124,27 @@ pub(crate) async fn load_up_to(store: &dyn Store, id: &AgentId, at: Seq) -> Resu
 /// Folds a state out of checkpoint and journal, with what is known of the checkpoint.
 pub(crate) async fn load(store: &dyn Store, id: &AgentId) -> Result<(State, Upkeep), StoreError> {
     let checkpoint = store.load_checkpoint(id).await?;
-    let (mut state, upkeep) = restore(checkpoint.as_ref());
-    fold_tail(store, id, &mut state).await?;
+    let covered = checkpoint.as_ref().map(|checkpoint| checkpoint.seq).unwrap_or_default();
+    // The tail is asked for first, so that a store that reads it on a thread of its own does so while the
+    // checkpoint is taken apart here.
+    let (tail, (mut state, upkeep)) =
+        join(store.read(id, After::Seq(covered), PAGE), async { restore(checkpoint.as_ref()) }).await;
+    // A checkpoint that is of no use here leaves all entries to be read.
+    if state.seq != covered || fold(&mut state, &tail?) {
+        fold_tail(store, id, &mut state).await?;
+    }
     Ok((state, upkeep))
 }
 
 async fn fold_tail(store: &dyn Store, id: &AgentId, state: &mut State) -> Result<(), StoreError> {
-    loop {
-        let entries = store.read(id, After::Seq(state.seq), PAGE).await?;
-        entries.iter().for_each(|entry| state.evolve(entry));
-        if entries.len() < PAGE {
-            return Ok(());
-        }
-    }
+    while fold(state, &store.read(id, After::Seq(state.seq), PAGE).await?) {}
+    Ok(())
+}
+
+/// Folds a page, and tells whether there may be more entries.
+fn fold(state: &mut State, page: &[Entry]) -> bool {
+    page.iter().for_each(|entry| state.evolve(entry));
+    page.len() == PAGE
 }
 
 /// A state loaded before the lease was taken may lack entries of an older writer, or hold some of a tail

@@ -7,7 +7,7 @@ use kode_core::event::{Envelope, Event};
 use kode_core::fact::{Entry, Fact};
 use kode_core::id::{Cursor, Seq};
 use kode_core::machine::State;
-use kode_core::store::{After, Checkpoints, Journal, StoreError};
+use kode_core::store::{After, Checkpoints, Journal, Leases, StoreError};
 use kode_testkit::faulty::{Op, When};
 use kode_testkit::scripted_model::Script;
 
@@ -82,6 +82,24 @@ async fn g12_an_elided_journal_folds_to_the_same_state() {
     let (loaded, covered) = world.runtime.load(agent.id()).await.unwrap();
     assert!(covered > Seq::ZERO && world.store.load_checkpoint(agent.id()).await.unwrap().is_some());
     assert_eq!(loaded, folded);
+}
+
+/// Though it was the tail behind it that was asked for first.
+#[tokio::test]
+async fn a_checkpoint_of_another_version_is_passed_over_and_all_entries_are_folded() {
+    let world = world();
+    let agent = world.agent("a").await;
+    for _ in 0..TURNS {
+        agent.complete("go on").await.unwrap();
+    }
+    agent.put_away(true).await;
+    let (loaded, covered) = world.runtime.load(agent.id()).await.unwrap();
+    assert!(covered > Seq::ZERO);
+    let lease = world.store.acquire(agent.id(), "later", 60_000, loaded.updated_at).await.unwrap();
+    let mut checkpoint = world.store.load_checkpoint(agent.id()).await.unwrap().unwrap();
+    checkpoint.files.insert("metadata.json".into(), r#"{"format":99,"state":{}}"#.into());
+    world.store.save_checkpoint(&lease, &checkpoint).await.unwrap();
+    assert_eq!(world.runtime.load(agent.id()).await.unwrap(), (loaded, Seq::ZERO));
 }
 
 /// The agent goes on: what was not elided is only longer.
