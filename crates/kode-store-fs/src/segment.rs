@@ -138,7 +138,8 @@ impl<S: Source> Segment<S> {
 
     /// The highest watermark that the segment tells: that of its last whole line, since they never fall.
     pub(crate) fn watermark(&self) -> io::Result<Seq> {
-        let mut window = BLOCK as u64;
+        // Asked for at every look, and mostly told by the very last line.
+        let mut window = PROBE as u64;
         loop {
             let from = self.end.saturating_sub(window).max(self.first);
             let told = self.claim_between(from)?;
