@@ -7,8 +7,10 @@ use kode_core::model::{Finish, Model, ModelError, ModelEvent, ModelRequest, Mode
 
 /// Answers at once.
 pub(crate) struct Instantly {
-    /// Pieces of an answer, six characters each.
+    /// Pieces of an answer.
     pub(crate) pieces: usize,
+    /// Characters of a piece, in sixes.
+    pub(crate) sixes: usize,
 }
 
 #[async_trait]
@@ -18,7 +20,8 @@ impl Model for Instantly {
     }
 
     async fn stream(&self, _: ModelRequest) -> Result<ModelStream, ModelError> {
-        let pieces = (0..self.pieces).map(|_| ModelEvent::Text("six ch".into()));
+        let piece = "six ch".repeat(self.sixes);
+        let pieces = (0..self.pieces).map(move |_| ModelEvent::Text(piece.clone()));
         let last =
             ModelEvent::Finished { calls: Vec::new(), finish: Finish::Stop, usage: Some(Usage::default()) };
         Ok(stream::iter(pieces.chain([last]).map(Ok)).boxed())

@@ -21,10 +21,11 @@ const ROUNDS: usize = 300;
 
 pub(crate) async fn flat(dir: &TempDir, sync_us: f64) -> anyhow::Result<Value> {
     let store = Arc::new(FsStore::open(dir.path().join("store"))?);
-    let runtime = Runtime::builder(store, Arc::new(Instantly { pieces: 50 }), Arc::new(MemorySandbox::new()))
-        .template(Template::new("bench", "You are measured."))
-        .default_model("instantly")
-        .build()?;
+    let runtime =
+        Runtime::builder(store, Arc::new(Instantly { pieces: 50, sixes: 1 }), Arc::new(MemorySandbox::new()))
+            .template(Template::new("bench", "You are measured."))
+            .default_model("instantly")
+            .build()?;
     let short = with_history(&runtime, "short", SHORT).await?;
     let long = with_history(&runtime, "long", LONG).await?;
     let (mut at_short, mut at_long) = (Vec::new(), Vec::new());
