@@ -32,6 +32,21 @@ pub(crate) enum Command {
     /// Look after a store.
     #[command(subcommand)]
     Store(Store),
+    /// Find out what the sandbox can enforce on this machine, and whether store and model can be reached.
+    Doctor(Doctor),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Leave a layer out, to see what is reported then: hygiene, rlimits, cgroup, namespaces, own_uid, landlock,
+    /// seccomp. May be said several times.
+    #[arg(long, value_name = "LAYER")]
+    pub(crate) without: Vec<String>,
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 #[derive(Debug, clap::Args)]

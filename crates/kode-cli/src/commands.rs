@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod chat;
 pub(crate) mod decide;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod replay;
 pub(crate) mod serve;

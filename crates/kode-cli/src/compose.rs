@@ -10,8 +10,8 @@ use kode_core::sandbox::SandboxFactory;
 use kode_core::store::Store;
 /// The one parser of event streams, for the command's own as well.
 pub(crate) use kode_provider_glm::sse::{Frame, Sse};
-use kode_provider_glm::{Glm, GlmConfig, GlmKey};
-use kode_sandbox::LocalSandbox;
+use kode_provider_glm::{DEFAULT_BASE_URL, Glm, GlmConfig, GlmKey};
+use kode_sandbox::{Layer, LocalSandbox};
 pub(crate) use kode_store_fs::{Fit, FsStore, Repair, Report};
 
 use crate::config::{Env, KEY_NAMES, Settings, StoreUrl, glm_key};
@@ -77,12 +77,37 @@ pub(crate) fn model(settings: &Settings, demo: bool, env: Env<'_>) -> Result<Arc
     Ok(Arc::new(Glm::new(config).map_err(Failure::usage)?))
 }
 
+/// Is the sandbox's helper, if that is what this process was started as. The program's first act.
+pub(crate) fn be_helper_if_called() {
+    kode_sandbox::helper::enter();
+}
+
 /// The work directories; their parent is made if need be.
 pub(crate) fn sandboxes(settings: &Settings) -> Result<Arc<dyn SandboxFactory>, Failure> {
+    Ok(Arc::new(sandbox(settings, &[])?))
+}
+
+/// The same, without some layers of its processes.
+pub(crate) fn sandbox(settings: &Settings, without: &[String]) -> Result<LocalSandbox, Failure> {
+    let layers: Result<Vec<Layer>, Failure> = without.iter().map(|name| layer(name)).collect();
     let workspace = LocalSandbox::new(&settings.workspace).map_err(|e| {
         Failure::failed(format!("the workspace {} cannot be used: {e}", settings.workspace.display()))
     })?;
-    Ok(Arc::new(workspace))
+    Ok(workspace.without(layers?))
+}
+
+fn layer(name: &str) -> Result<Layer, Failure> {
+    let names: Vec<&str> = Layer::ALL.iter().map(|layer| layer.name()).collect();
+    let unknown = || Failure::usage(format!("{name:?} is not a layer; use one of {}", names.join(", ")));
+    Layer::named(name).ok_or_else(unknown)
+}
+
+/// Where the model is asked, if the configured base has a host.
+pub(crate) fn model_host(settings: &Settings) -> Option<(String, u16)> {
+    let base = settings.glm_base_url.as_deref().unwrap_or(DEFAULT_BASE_URL);
+    let url = http::Uri::try_from(base).ok()?;
+    let usual = if url.scheme_str() == Some("http") { 80 } else { 443 };
+    Some((url.host()?.to_owned(), url.port_u16().unwrap_or(usual)))
 }
 
 /// A runtime's builder with the built-in tools and the configured templates.

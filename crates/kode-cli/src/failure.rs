@@ -35,6 +35,14 @@ impl Failure {
         Self::Failed(why.to_string())
     }
 
+    /// Why, as a text.
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Usage(why) | Self::Failed(why) => why,
+            Self::Closed => "nobody reads what is printed",
+        }
+    }
+
     /// Tells the caller, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let (why, code) = match self {

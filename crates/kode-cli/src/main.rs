@@ -24,6 +24,8 @@ use crate::args::{Args, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    // Before anything else: under another name this program is the helper that holds a sandbox.
+    compose::be_helper_if_called();
     match run(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -35,6 +37,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Serve(serve) => commands::serve::run(serve),
         Command::Replay(replay) => commands::replay::run(replay),
         Command::Store(store) => commands::store::run(store),
+        Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Chat(chat) => commands::chat::run(&chat),
         Command::Agents(agents) => commands::agents::run(agents),
         Command::Events(events) => commands::events::run(&events),

@@ -3,22 +3,26 @@
 //! This is the only place that opens a path of the host's own; everything an agent names goes through
 //! `files`.
 
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kode_core::id::AgentId;
-use kode_core::sandbox::{FileError, ForkFiles, SandboxFactory, Workspace};
+use kode_core::sandbox::{FileError, ForkFiles, SandboxFactory, SandboxReport, Workspace};
 use kode_core::template::SandboxSpec;
 use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io::Errno;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
-use crate::egress::Rules;
+use crate::egress::{Egress, Rules};
 use crate::files::{self, Allowed, Files, Root, fault};
+use crate::forks;
+use crate::level::{Asked, Layer};
+use crate::process::{self, LocalProcesses, Program, Proven};
+use crate::setup::{self, Grounds};
 use crate::workspace::{LocalWorkspace, blocking};
-use crate::{forks, level};
 
 /// What errors call the directory that holds the work directories: its path is the host's own affair.
 const PARENT: &str = "the sandbox directory";
@@ -31,7 +35,10 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 
 /// Work directories on this machine: `PARENT/<agentId>`, opened beneath by the kernel.
 ///
-/// Costs one descriptor, and one more for each open workspace and each of its allowed paths. Two agents
+/// Processes are held by a helper: the program itself, if its `main` calls [`crate::helper::enter`] first, or another
+/// that is named with [`Self::with_helper`]. Without one, only files can be worked with, and the report says so.
+///
+/// Costs one descriptor, and two more for each open workspace and each of its allowed paths. Two agents
 /// never share a directory, unless one is a fork that was asked to; two workspaces of one directory share its files
 /// but not what they remember of them.
 #[derive(Clone)]
@@ -40,6 +47,11 @@ pub struct LocalSandbox {
     /// Held while a directory is shared, and while it is taken away from those who share none.
     pub(crate) sharing: Arc<Mutex<()>>,
     pub(crate) copies: Arc<Semaphore>,
+    path: Arc<Path>,
+    program: Option<Program>,
+    without: BTreeSet<Layer>,
+    /// What was found out about each level that was asked for.
+    proofs: Arc<Mutex<HashMap<Asked, Arc<OnceCell<Proven>>>>>,
 }
 
 impl LocalSandbox {
@@ -50,33 +62,91 @@ impl LocalSandbox {
     /// [`FileError`] where the directory cannot be made or opened, or where the kernel lacks what file
     /// access rests on: `openat2` (Linux 5.6, not filtered out by a container) and `/proc`.
     pub fn new(parent: impl AsRef<Path>) -> Result<Self, FileError> {
-        let parent = parent.as_ref();
-        make_all(parent)?;
-        let parent = fs::open(parent, DIRECTORY, Mode::empty()).map_err(|e| fault(PARENT, e))?;
+        let path = parent.as_ref();
+        make_all(path)?;
+        let parent = fs::open(path, DIRECTORY, Mode::empty()).map_err(|e| fault(PARENT, e))?;
         files::probe(&parent).map_err(|why| FileError::Io { path: PARENT.into(), why })?;
-        Ok(Self { parent: Arc::new(parent), sharing: Arc::default(), copies: forks::places() })
+        let path = std::fs::canonicalize(path).map_err(|e| io_fault(PARENT, &e))?;
+        Ok(Self {
+            parent: Arc::new(parent),
+            sharing: Arc::default(),
+            copies: forks::places(),
+            path: path.into(),
+            program: Program::of_this_process(),
+            without: BTreeSet::new(),
+            proofs: Arc::default(),
+        })
+    }
+
+    /// The same with another program as the helper: one whose `main` is [`crate::helper::run`].
+    #[must_use]
+    pub fn with_helper(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(Program::At(program.into()));
+        self
+    }
+
+    /// The same without some layers, to see what is reported then. Levels that need one of them are refused.
+    #[must_use]
+    pub fn without(mut self, layers: impl IntoIterator<Item = Layer>) -> Self {
+        self.without.extend(layers);
+        self
+    }
+
+    /// What a level is worth on this host: found out once, by attempts to break out of it, which takes some hundred
+    /// milliseconds the first time.
+    ///
+    /// # Errors
+    /// [`FileError`] where there is no such level.
+    pub async fn prove(&self, level: &str) -> Result<SandboxReport, FileError> {
+        Ok(self.proven(Asked::parse(level)?).await.report)
+    }
+
+    async fn proven(&self, asked: Asked) -> Proven {
+        let cell = files::held(&self.proofs).entry(asked).or_default().clone();
+        cell.get_or_init(|| self.find_out(asked)).await.clone()
+    }
+
+    async fn find_out(&self, asked: Asked) -> Proven {
+        let Some(program) = &self.program else { return process::without_helper() };
+        let grounds = Grounds { asked, without: &self.without, parent: &self.path };
+        process::prove(program, asked, grounds.policy(), &self.path).await
     }
 }
 
 #[async_trait]
 impl SandboxFactory for LocalSandbox {
     async fn open(&self, agent: &AgentId, spec: &SandboxSpec) -> Result<Arc<dyn Workspace>, FileError> {
-        level::check(&spec.level)?;
-        Rules::parse(&spec.network)?;
-        let (parent, agent) = (self.parent.clone(), agent.clone());
+        let asked = Asked::parse(&spec.level)?;
+        let rules = Rules::parse(&spec.network)?;
+        let proven = self.proven(asked).await;
+        let (parent, name) = (self.parent.clone(), agent.clone());
         let allow = spec.allow_paths.clone();
-        let files = blocking(WORK, move || {
-            let work = work_directory(&parent, agent.as_str())?;
-            Ok(Files::new(Root::new(work), open_allowed(&allow)?))
+        let (files, work, allowed) = blocking(WORK, move || {
+            let work = work_directory(&parent, name.as_str())?;
+            let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map(Arc::new);
+            let own = copy(&work).map_err(|e| fault(WORK, e))?;
+            let allowed = open_allowed(&allow)?;
+            let copies = allowed.iter().map(|one| copy(one.root().fd()));
+            let copies = copies.collect::<Result<Vec<_>, _>>().map_err(|e| fault(WORK, e))?;
+            Ok((Files::new(Root::new(work), allowed), own, copies))
         })
         .await?;
-        Ok(Arc::new(LocalWorkspace { files: Arc::new(files), level: spec.level.clone() }))
+        let grounds = Grounds { asked, without: &self.without, parent: &self.path };
+        let processes = self.program.as_ref().filter(|_| proven.missing.is_empty()).map(|program| {
+            let policy = grounds.policy_for(agent, spec, &proven);
+            let processes = setup::processes(program, policy, (work, allowed), &self.path, agent, &proven);
+            LocalProcesses { egress: Arc::new(Egress::new(rules)), ..processes }
+        });
+        let files = Arc::new(files);
+        Ok(Arc::new(LocalWorkspace { files, asked: spec.level.clone(), proven, processes }))
     }
 
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError> {
         let (parent, agent, sharing) = (self.parent.clone(), agent.clone(), self.sharing.clone());
+        let path = self.path.clone();
         blocking(WORK, move || {
             let failed = |e| fault(WORK, e);
+            process::forget_logs(&path, agent.as_str()).map_err(|e| io_fault(WORK, &e))?;
             files::clear_removed(&parent, agent.as_str()).map_err(failed)?;
             let held = files::held(&sharing);
             if files::is_shared(&parent, agent.as_str())? {
@@ -89,9 +159,20 @@ impl SandboxFactory for LocalSandbox {
         .await
     }
 
+    fn report(&self) -> SandboxReport {
+        let strict = Asked::STRICT;
+        let cell = files::held(&self.proofs).get(&strict).cloned();
+        let found = cell.and_then(|cell| cell.get().map(|proven| proven.report.clone()));
+        found.unwrap_or_else(|| SandboxReport { level: "unknown".into(), ..SandboxReport::default() })
+    }
+
     fn forks(&self) -> Option<&dyn ForkFiles> {
         Some(self)
     }
+}
+
+fn io_fault(path: &str, error: &std::io::Error) -> FileError {
+    FileError::Io { path: path.into(), why: error.kind().to_string() }
 }
 
 fn make_all(parent: &Path) -> Result<(), FileError> {

@@ -1,11 +1,15 @@
-//! Kernel-enforced file access (and, later, processes) for kode's tools.
+//! Kernel-enforced file access and processes for kode's tools.
 //!
 #![doc = include_str!("../README.md")]
 //!
 //! # The code
 //!
-//! `factory` opens and removes work directories, `forks` copies and shares them, `workspace` is the thin asynchronous face of one of them,
-//! `egress` is the proxy by which processes will reach allowed hosts, `level` knows the names of the levels, and `files` is the blocking core that speaks to the kernel.
+//! `factory` opens and removes work directories, `forks` copies and shares them, `workspace` is the thin asynchronous
+//! face of one of them, and `files` is the blocking core that speaks to the kernel of files.
+//!
+//! `level` names what can be enforced, `policy` is what the server tells the helper, `helper` is the process that puts
+//! it on, `process` the server's side of one, `probe` the attempts by which a level is proven, `setup` makes a policy
+//! of a template's wishes, `egress` the proxy by which processes reach allowed hosts, and `sys` has the system calls without a safe wrapper.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("kode-sandbox needs Linux: its promises rest on openat2");
@@ -14,7 +18,15 @@ pub mod egress;
 mod factory;
 mod files;
 mod forks;
+pub mod helper;
 mod level;
+mod policy;
+mod probe;
+mod process;
+mod setup;
+#[expect(unsafe_code, reason = "system calls that no safe wrapper has")]
+mod sys;
 mod workspace;
 
 pub use factory::LocalSandbox;
+pub use level::{Layer, Level};

@@ -7,15 +7,25 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kode_core::sandbox::{FileError, FileStat, SandboxReport, WalkEntry, WalkOptions, Workspace};
+use kode_core::sandbox::{
+    FileError, FileStat, ProcessError, Processes, SandboxReport, WalkEntry, WalkOptions, Workspace,
+};
 
 use crate::files::Files;
-use crate::level;
+use crate::process::{LocalProcesses, Proven};
 
-/// One agent's files on this machine.
+/// What an operator can do where a level cannot be had.
+const HINT: &str = "see `kode doctor` for what this host lacks; a template that is to run with less says so in its \
+                    sandbox.level (confined, hygiene or none)";
+
+/// One agent's files and processes on this machine.
 pub(crate) struct LocalWorkspace {
     pub(crate) files: Arc<Files>,
-    pub(crate) level: String,
+    /// The level that was asked for, by name.
+    pub(crate) asked: String,
+    pub(crate) proven: Proven,
+    /// Absent where the level cannot be had.
+    pub(crate) processes: Option<LocalProcesses>,
 }
 
 impl LocalWorkspace {
@@ -67,7 +77,16 @@ impl Workspace for LocalWorkspace {
         self.hop(path, move |files, path| files.walk(path, options, limit)).await
     }
 
+    fn processes(&self) -> Result<&dyn Processes, ProcessError> {
+        let refused = || ProcessError::Unavailable {
+            asked: self.asked.clone(),
+            missing: self.proven.missing.clone(),
+            hint: HINT.into(),
+        };
+        self.processes.as_ref().map(|processes| processes as &dyn Processes).ok_or_else(refused)
+    }
+
     fn report(&self) -> SandboxReport {
-        level::report(&self.level)
+        self.proven.report.clone()
     }
 }

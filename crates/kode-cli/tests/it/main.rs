@@ -7,6 +7,7 @@ mod bad_input;
 mod chat;
 mod decide;
 mod docs;
+mod doctor;
 mod events;
 mod forks;
 mod glm;

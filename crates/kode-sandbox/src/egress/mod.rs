@@ -40,8 +40,8 @@ use session::Session;
 /// Where the listener is, in the network of the processes.
 pub const ADDRESS: &str = "127.0.0.1:3128";
 
-/// What tells processes of the proxy. Programs differ in the letter case that they read; an empty `NO_PROXY` undoes
-/// what an image or a profile may have set.
+/// What tells processes of the proxy. Programs differ in the letter case that they read; what they say to themselves
+/// over loopback stays in their own network.
 pub const ENVIRONMENT: [(&str, &str); 8] = {
     const PROXY: &str = "http://127.0.0.1:3128";
     [
@@ -51,8 +51,8 @@ pub const ENVIRONMENT: [(&str, &str); 8] = {
         ("https_proxy", PROXY),
         ("ALL_PROXY", PROXY),
         ("all_proxy", PROXY),
-        ("NO_PROXY", ""),
-        ("no_proxy", ""),
+        ("NO_PROXY", "localhost,127.0.0.1,::1"),
+        ("no_proxy", "localhost,127.0.0.1,::1"),
     ]
 };
 

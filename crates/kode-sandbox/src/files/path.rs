@@ -23,6 +23,10 @@ impl Allowed {
         Self { name: name.trim_end_matches('/').to_owned(), root }
     }
 
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
     /// What is left of `path` below this directory, by whole components; `None` where it is elsewhere.
     fn rest(&self, path: &str) -> Option<String> {
         let mut parts = components(path);

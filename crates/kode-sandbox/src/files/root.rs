@@ -29,6 +29,10 @@ impl Root {
         Self { fd }
     }
 
+    pub(crate) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// Opens `path` beneath the root; links that stay beneath are followed.
     pub(crate) fn open(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         beneath(&self.fd, path.as_bytes(), flags, Mode::empty(), BENEATH)

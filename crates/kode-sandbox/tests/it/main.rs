@@ -9,6 +9,7 @@ mod forks;
 mod fuzz;
 mod ledger;
 mod open;
+mod process;
 mod race;
 mod remove;
 mod support;

@@ -1,0 +1,150 @@
+//! A cgroup of its own for one process tree: the kernel then bounds its memory and its number of processes.
+//!
+//! Version 2 where the helper may make groups below its own, version 1 where that is what there is. A server that
+//! is not root gets one only if its group was given to it (`Delegate=yes` in systemd).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Pid;
+
+use crate::policy::Bounds;
+
+/// One tree's group, in each hierarchy that has a part of it.
+pub(super) struct Cgroup {
+    memory: PathBuf,
+    pids: PathBuf,
+    version: Version,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+impl Cgroup {
+    /// Makes one below the helper's own.
+    pub(super) fn make(bounds: &Bounds) -> Result<Self, String> {
+        let own = fs::read_to_string("/proc/self/cgroup").map_err(|e| e.to_string())?;
+        let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| e.to_string())?;
+        let name = format!("kode-{}", rustix::process::getpid().as_raw_nonzero());
+        let two = place(&own, &mounts, None).filter(|dir| has_controllers(dir));
+        let made = if let Some(dir) = two {
+            Self { memory: dir.join(&name), pids: dir.join(&name), version: Version::Two }
+        } else {
+            let find = |controller| {
+                place(&own, &mounts, Some(controller))
+                    .map(|dir| dir.join(&name))
+                    .ok_or_else(|| format!("the {controller} controller is not given to this server"))
+            };
+            Self { memory: find("memory")?, pids: find("pids")?, version: Version::One }
+        };
+        made.prepare(bounds).map_err(|e| format!("no group can be made: {}", e.kind()))?;
+        Ok(made)
+    }
+
+    fn prepare(&self, bounds: &Bounds) -> std::io::Result<()> {
+        for dir in self.dirs() {
+            fs::create_dir(dir)?;
+        }
+        fs::write(self.pids.join("pids.max"), bounds.processes.to_string())?;
+        let memory = bounds.memory.to_string();
+        match self.version {
+            Version::One => fs::write(self.memory.join("memory.limit_in_bytes"), memory),
+            Version::Two => {
+                fs::write(self.memory.join("memory.max"), memory)?;
+                // Without swap there is nothing to write here, and one victim is enough where groups are unknown.
+                let _ = fs::write(self.memory.join("memory.swap.max"), "0");
+                let _ = fs::write(self.memory.join("memory.oom.group"), "1");
+                Ok(())
+            }
+        }
+    }
+
+    /// The group's directories: one, or two where memory and processes are counted apart.
+    fn dirs(&self) -> Vec<&Path> {
+        match self.version {
+            Version::Two => vec![&self.memory],
+            Version::One if self.memory == self.pids => vec![&self.memory],
+            Version::One => vec![&self.memory, &self.pids],
+        }
+    }
+
+    /// Puts a process into it, before that makes others.
+    pub(super) fn take(&self, process: Pid) -> std::io::Result<()> {
+        let id = process.as_raw_nonzero().to_string();
+        self.dirs().into_iter().try_for_each(|dir| fs::write(dir.join("cgroup.procs"), &id))
+    }
+
+    /// Whether the kernel killed something in it for its memory.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        let file = match self.version {
+            Version::One => "memory.oom_control",
+            Version::Two => "memory.events",
+        };
+        let text = fs::read_to_string(self.memory.join(file)).unwrap_or_default();
+        text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|n| n.trim() != "0"))
+    }
+
+    /// Kills everything in it at once, where the kernel can.
+    pub(super) fn kill(&self) {
+        let _ = fs::write(self.memory.join("cgroup.kill"), "1");
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for dir in self.dirs() {
+            let _ = fs::remove_dir(dir);
+        }
+    }
+}
+
+/// Where the directory of this process's own group is.
+fn place(own: &str, mounts: &str, controller: Option<&str>) -> Option<PathBuf> {
+    let path = own.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        let fits = match controller {
+            None => controllers.is_empty(),
+            Some(wanted) => controllers.split(',').any(|name| name == wanted),
+        };
+        fits.then_some(path)
+    })?;
+    let mount = mounts.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [_, at, kind, options, ..] = fields.as_slice() else { return None };
+        let fits = match controller {
+            None => *kind == "cgroup2",
+            Some(wanted) => *kind == "cgroup" && options.split(',').any(|option| option == wanted),
+        };
+        fits.then_some(*at)
+    })?;
+    let dir = Path::new(mount).join(path.trim_start_matches('/'));
+    // In a container the path is told from outside and the mount begins at the container's own group.
+    Some(if dir.is_dir() { dir } else { PathBuf::from(mount) })
+}
+
+/// Whether groups below this one are counted for both memory and processes.
+fn has_controllers(dir: &Path) -> bool {
+    let text = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
+    ["memory", "pids"].iter().all(|wanted| text.split_whitespace().any(|name| name == *wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str =
+        "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\ncgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0\n";
+
+    #[test]
+    fn a_group_is_found_by_its_controller() {
+        let own = "8:pids:/\n4:cpu,cpuacct:/a\n0::/b/c\n";
+        assert_eq!(place(own, MOUNTS, Some("pids")), Some("/sys/fs/cgroup/pids".into()));
+        assert_eq!(place(own, MOUNTS, None), Some("/sys/fs/cgroup".into()));
+        assert_eq!(place(own, MOUNTS, Some("memory")), None);
+        assert_eq!(place("", MOUNTS, None), None);
+    }
+}

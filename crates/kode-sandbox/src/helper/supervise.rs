@@ -1,0 +1,317 @@
+//! The helper's first process: outside of the namespaces that it makes, it waits for the first of four things,
+//! the end of the command, the time limit, too much use, or the end of the server; then it kills what is left,
+//! tells what happened, and ends.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use kode_core::sandbox::Limit;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
+use rustix::process::{DumpableBehavior, Pid};
+use rustix::thread::UnshareFlags;
+
+use super::cgroup::Cgroup;
+use super::init::{self, Inner};
+use super::usage::Usage;
+use super::{Failed, at, root, socket, tree};
+use crate::egress;
+use crate::level::Layer;
+use crate::policy::{End, Policy, Told};
+use crate::sys::{self, Fork};
+
+/// The user and group that a process is inside of its namespaces.
+pub(super) const INNER_ID: u32 = 1000;
+
+/// A sandbox under way, seen from outside.
+struct Supervisor {
+    server: OwnedFd,
+    policy: Policy,
+    layers: BTreeSet<Layer>,
+    missing: Vec<String>,
+    cgroup: Option<Cgroup>,
+    usage: Usage,
+}
+
+/// What a line from inside says.
+enum Said {
+    MapIds,
+    Started,
+    Failed(Failed),
+    Ended(End),
+}
+
+/// Is the helper.
+pub(super) fn run() -> Result<(), Failed> {
+    // Whatever a library of the server's left open without close-on-exec ends here.
+    sys::close_from(3).map_err(at("descriptors"))?;
+    let server = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).map_err(at("descriptors"))?;
+    // What runs reads nothing.
+    rustix::stdio::dup2_stdin(null().map_err(at("descriptors"))?).map_err(at("descriptors"))?;
+    let outcome = socket::receive(&server)
+        .and_then(|(policy, descriptors)| Supervisor::begin(&server, policy, descriptors));
+    if let Err(Failed { stage, why }) = &outcome {
+        socket::tell(&server, &Told::Failed { stage: stage.clone(), why: why.clone() }, None);
+    }
+    outcome
+}
+
+impl Supervisor {
+    fn begin(server: &OwnedFd, policy: Policy, mut descriptors: Vec<OwnedFd>) -> Result<(), Failed> {
+        if descriptors.len() != 1 + policy.allow.len() {
+            return Err(at("policy")("descriptors are missing"));
+        }
+        let server = server.try_clone().map_err(at("descriptors"))?;
+        rustix::process::setsid().map_err(at("session"))?;
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        // What loses its parent inside becomes ours, so nothing gets lost without a pid namespace.
+        rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1)).map_err(at("session"))?;
+        let work = descriptors.remove(0);
+        let usage = Usage::of(&work, &policy.bounds).map_err(at("work directory"))?;
+        let mut supervisor =
+            Self { server, layers: policy.layers.clone(), missing: Vec::new(), cgroup: None, usage, policy };
+        supervisor.take_cgroup()?;
+        // Before the pid namespace: the first process that is made in it must be the one that stays.
+        let idmap = supervisor.idmap()?;
+        supervisor.leave_namespaces()?;
+        // Only now: what may not be dumped does not own its `/proc`, in which the ids are mapped.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at("session"))?;
+        let listener = supervisor.listen()?;
+        supervisor.go(Inner { work, allow: descriptors, idmap }, listener)
+    }
+
+    fn has(&self, layer: Layer) -> bool {
+        self.layers.contains(&layer)
+    }
+
+    /// A layer that cannot be had: an end where it is needed, else a note.
+    fn lacks(&mut self, layer: Layer, why: impl Into<String>) -> Result<(), Failed> {
+        let why = why.into();
+        if self.policy.needed.contains(&layer) {
+            return Err(Failed { stage: layer.name().into(), why });
+        }
+        self.layers.remove(&layer);
+        self.missing.push(format!("{}: {why}", layer.name()));
+        Ok(())
+    }
+
+    fn take_cgroup(&mut self) -> Result<(), Failed> {
+        if !self.has(Layer::Cgroup) {
+            return Ok(());
+        }
+        match Cgroup::make(&self.policy.bounds) {
+            Ok(cgroup) => self.cgroup = Some(cgroup),
+            Err(why) => self.lacks(Layer::Cgroup, why)?,
+        }
+        Ok(())
+    }
+
+    fn leave_namespaces(&mut self) -> Result<(), Failed> {
+        if !self.has(Layer::Namespaces) {
+            if self.has(Layer::OwnUid) {
+                self.lacks(Layer::OwnUid, "it needs the namespaces")?;
+            }
+            return Ok(());
+        }
+        let kinds = UnshareFlags::NEWPID | UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+        if rustix::process::geteuid().is_root() {
+            sys::unshare(kinds).map_err(at("namespaces"))?;
+        } else {
+            if self.has(Layer::OwnUid) {
+                self.lacks(Layer::OwnUid, "only a server that runs as root can give one")?;
+            }
+            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            sys::unshare(kinds | UnshareFlags::NEWUSER).map_err(at("namespaces"))?;
+            fs::write("/proc/self/setgroups", "deny").map_err(at("user namespace"))?;
+            fs::write("/proc/self/uid_map", format!("{INNER_ID} {uid} 1")).map_err(at("user namespace"))?;
+            fs::write("/proc/self/gid_map", format!("{INNER_ID} {gid} 1")).map_err(at("user namespace"))?;
+        }
+        rustix::system::sethostname(b"kode").map_err(at("host name"))?;
+        let any =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+                .map_err(at("loopback"))?;
+        sys::loopback_up(any).map_err(at("loopback"))
+    }
+
+    /// A socket of the new network namespace, on which the server itself accepts.
+    fn listen(&self) -> Result<Option<OwnedFd>, Failed> {
+        if !self.policy.egress || !self.has(Layer::Namespaces) {
+            return Ok(None);
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))
+                .map_err(at("egress"))?;
+        let address: SocketAddr = egress::ADDRESS.parse().map_err(at("egress"))?;
+        rustix::net::bind(&socket, &address).map_err(at("egress"))?;
+        rustix::net::listen(&socket, 64).map_err(at("egress"))?;
+        Ok(Some(socket))
+    }
+
+    /// The view in which files of root belong to the sandbox's own user.
+    fn idmap(&self) -> Result<Option<OwnedFd>, Failed> {
+        if !self.has(Layer::OwnUid) || !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        root::user_namespace(0, self.policy.owner).map(Some)
+    }
+
+    fn go(mut self, inner: Inner, listener: Option<OwnedFd>) -> Result<(), Failed> {
+        let (up_read, up_write) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(at("pipe"))?;
+        let (down_read, down_write) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(at("pipe"))?;
+        let child = match sys::fork().map_err(at("fork"))? {
+            Fork::Child => {
+                drop((up_read, down_write));
+                init::run(&self.policy, &self.layers, inner, up_write, down_read)
+            }
+            Fork::Parent(child) => child,
+        };
+        drop((up_write, down_read, inner));
+        self.hide_output().map_err(at("output"))?;
+        if let Some(cgroup) = &self.cgroup
+            && let Err(error) = cgroup.take(child)
+        {
+            let why = error.to_string();
+            self.cgroup = None;
+            self.lacks(Layer::Cgroup, why).inspect_err(|_| self.kill(child))?;
+        }
+        let _ = rustix::io::write(&down_write, b"g");
+        let end = self.watch(child, &up_read, &down_write, listener);
+        self.kill(child);
+        drop(self.cgroup.take());
+        match end {
+            Ok(end) => {
+                socket::tell(&self.server, &Told::Ended(end), None);
+                Ok(())
+            }
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// The ends of the output belong to what runs, so that their readers see the end of it.
+    fn hide_output(&self) -> rustix::io::Result<()> {
+        let null = null()?;
+        rustix::stdio::dup2_stdout(&null)?;
+        rustix::stdio::dup2_stderr(&null)
+    }
+
+    /// Waits for whatever ends it.
+    fn watch(
+        &mut self,
+        child: Pid,
+        up: &OwnedFd,
+        down: &OwnedFd,
+        listener: Option<OwnedFd>,
+    ) -> Result<End, Failed> {
+        let over_at = Instant::now() + Duration::from_millis(self.policy.timeout_ms);
+        let (mut lines, mut listener) = (Vec::new(), listener);
+        loop {
+            let now = Instant::now();
+            if now >= over_at {
+                return Ok(End::TimedOut);
+            }
+            if now >= self.usage.look_at()
+                && let Some(limit) = self.over(child)
+            {
+                return Ok(End::Over(limit));
+            }
+            let wait = over_at.min(self.usage.look_at()).saturating_duration_since(Instant::now());
+            let [server, inside] = readable(&self.server, up, wait).map_err(at("waiting"))?;
+            if server {
+                // It never says anything after the policy: this is its end.
+                return Ok(End::Dropped);
+            }
+            if !inside {
+                continue;
+            }
+            for said in read_lines(up, &mut lines).map_err(at("waiting"))? {
+                match said {
+                    Said::MapIds => self.map_ids(child, down)?,
+                    Said::Started => {
+                        let (layers, missing) = (self.layers.clone(), self.missing.clone());
+                        let told = Told::Started { layers, missing };
+                        socket::tell(&self.server, &told, listener.take().as_ref().map(AsFd::as_fd));
+                    }
+                    Said::Failed(failed) => return Err(failed),
+                    // The kernel's own killing for memory looks like a signal from nowhere.
+                    Said::Ended(end) => return Ok(self.over_memory().map_or(end, End::Over)),
+                }
+            }
+        }
+    }
+
+    fn map_ids(&self, child: Pid, down: &OwnedFd) -> Result<(), Failed> {
+        root::map_ids(child, INNER_ID, self.policy.owner)?;
+        rustix::io::write(down, b"g").map_err(at("user namespace")).map(drop)
+    }
+
+    fn over(&mut self, child: Pid) -> Option<Limit> {
+        self.over_memory().or_else(|| self.usage.over(child, self.cgroup.is_none()))
+    }
+
+    fn over_memory(&self) -> Option<Limit> {
+        self.cgroup.as_ref().is_some_and(Cgroup::is_out_of_memory).then_some(Limit::Memory)
+    }
+
+    /// Kills all that is left, and returns once it is gone.
+    fn kill(&self, child: Pid) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
+        tree::kill(child);
+    }
+}
+
+fn null() -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Waits until one of them can be read, or for so long.
+fn readable(server: &OwnedFd, inside: &OwnedFd, wait: Duration) -> rustix::io::Result<[bool; 2]> {
+    let mut polled = [PollFd::new(server, PollFlags::IN), PollFd::new(inside, PollFlags::IN)];
+    let wait = Timespec::try_from(wait).unwrap_or(Timespec { tv_sec: 60, tv_nsec: 0 });
+    match poll(&mut polled, Some(&wait)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(polled.each_ref().map(|one| !one.revents().is_empty())),
+        Err(error) => Err(error),
+    }
+}
+
+/// The whole lines that have come from inside; its end without a word is a failure.
+fn read_lines(up: &OwnedFd, kept: &mut Vec<u8>) -> rustix::io::Result<Vec<Said>> {
+    let mut part = [0; 4096];
+    let taken = rustix::io::retry_on_intr(|| rustix::io::read(up, &mut part))?;
+    if taken == 0 {
+        let why = "the process that starts the command was killed".to_owned();
+        return Ok(vec![Said::Failed(Failed { stage: "start".into(), why })]);
+    }
+    kept.extend_from_slice(&part[..taken]);
+    let mut said = Vec::new();
+    while let Some(end) = kept.iter().position(|byte| *byte == b'\n') {
+        let line: Vec<u8> = kept.drain(..=end).collect();
+        said.push(parse(&String::from_utf8_lossy(&line[..end])));
+    }
+    Ok(said)
+}
+
+fn parse(line: &str) -> Said {
+    let number = |text: &str| text.parse().unwrap_or_default();
+    match line.split_once(' ') {
+        None if line == init::MAP_IDS => Said::MapIds,
+        None if line == init::STARTED => Said::Started,
+        Some((init::EXITED, code)) => Said::Ended(End::Exited(number(code))),
+        Some((init::SIGNALED, signal)) => Said::Ended(End::Signaled(number(signal))),
+        Some((init::FAILED, text)) => {
+            let (stage, why) = text.split_once(": ").unwrap_or(("start", text));
+            Said::Failed(Failed { stage: stage.into(), why: why.into() })
+        }
+        _ => {
+            Said::Failed(Failed { stage: "start".into(), why: "the inner process said nothing known".into() })
+        }
+    }
+}

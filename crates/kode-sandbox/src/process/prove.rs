@@ -1,0 +1,192 @@
+//! What a level is worth on this host: it is put on once, attempts to break out are made inside of it, and what
+//! comes out is the report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
+use std::path::Path;
+
+use kode_core::sandbox::SandboxReport;
+use kode_core::tool::Cancel;
+use tokio::io::AsyncReadExt;
+
+use super::keeper::Tree;
+use super::launch::{Program, launch};
+use crate::helper::Failed;
+use crate::level::{Asked, Layer, Level};
+use crate::policy::{Act, Policy, Told};
+use crate::probe::Targets;
+
+/// What was found out about a level.
+#[derive(Debug, Clone)]
+pub(crate) struct Proven {
+    pub(crate) report: SandboxReport,
+    /// Why processes are refused, where they are.
+    pub(crate) missing: Vec<String>,
+    /// The layers that are put on from here on; each of them is needed then.
+    pub(crate) layers: BTreeSet<Layer>,
+}
+
+/// Attempts that have to fail from this level on.
+const STOPPED_FROM: [(&str, Level); 18] = [
+    ("read_server_environment", Level::Confined),
+    ("read_outside", Level::Confined),
+    ("write_outside", Level::Confined),
+    ("read_users", Level::Confined),
+    ("write_system", Level::Confined),
+    ("trace_server", Level::Confined),
+    ("connect_tcp", Level::Confined),
+    ("open_vsock", Level::Confined),
+    ("open_netlink", Level::Confined),
+    ("open_packet_socket", Level::Confined),
+    ("call_io_uring", Level::Confined),
+    ("call_bpf", Level::Confined),
+    ("call_keyctl", Level::Confined),
+    ("make_user_namespace", Level::Confined),
+    ("mount", Level::Confined),
+    ("signal_server", Level::Isolated),
+    ("connect_abstract_socket", Level::Isolated),
+    ("chmod_outside", Level::Isolated),
+];
+
+/// Tries a level out in a directory that holds nothing else. `policy` says all but what is to run.
+pub(crate) async fn prove(program: &Program, asked: Asked, policy: Policy, dir: &Path) -> Proven {
+    match attempt(program, policy, dir).await {
+        Ok((layers, missing, succeeded)) => judge(asked, layers, missing, &succeeded),
+        Err(Failed { stage, why }) => refused(vec![format!("{stage}: {why}")]),
+    }
+}
+
+/// There is no program that could hold processes.
+pub(crate) fn without_helper() -> Proven {
+    refused(vec![
+        "no helper: the program must call kode_sandbox::helper::enter() first in its main, or name another helper"
+            .into(),
+    ])
+}
+
+/// A level that cannot be had.
+fn refused(missing: Vec<String>) -> Proven {
+    let layers = Layer::ALL.iter().map(|layer| (layer.name().to_owned(), false)).collect();
+    let report =
+        SandboxReport { level: "files".into(), gaps: missing.clone(), layers, probes: BTreeMap::new() };
+    Proven { report, missing, layers: BTreeSet::new() }
+}
+
+fn judge(
+    asked: Asked,
+    layers: BTreeSet<Layer>,
+    missing: Vec<String>,
+    succeeded: &BTreeMap<String, bool>,
+) -> Proven {
+    let level = reached(&layers);
+    let stopped = |name: &str| succeeded.get(name) == Some(&false);
+    let escaped: Vec<String> = STOPPED_FROM
+        .iter()
+        .filter(|(name, from)| *from <= level && !stopped(name))
+        .map(|(name, _)| format!("the attempt {name:?} was not stopped at level {}", level.name()))
+        .collect();
+    let mut refusals = escaped;
+    if level < asked.least {
+        refusals.extend(missing.iter().cloned());
+        let lacking = asked.least.layers();
+        refusals.extend(lacking.difference(&layers).map(|layer| format!("{} is not in force", layer.name())));
+    }
+    let mut gaps = refusals.clone();
+    gaps.extend(missing.into_iter().filter(|line| !refusals.contains(line)).collect::<Vec<_>>());
+    gaps.extend(level.gaps());
+    let named = |layer: &Layer| (layer.name().to_owned(), layers.contains(layer));
+    let report = SandboxReport {
+        level: if refusals.is_empty() { level.name() } else { "files" }.into(),
+        gaps,
+        layers: Layer::ALL.iter().map(named).collect(),
+        probes: succeeded.iter().map(|(name, succeeded)| (name.clone(), !succeeded)).collect(),
+    };
+    Proven { report, missing: refusals, layers }
+}
+
+/// A process of root's own id is not isolated, whatever else is around it: the kernel's files are root's.
+fn reached(layers: &BTreeSet<Layer>) -> Level {
+    let level = Level::of(layers);
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && !layers.contains(&Layer::OwnUid) { level.min(Level::Confined) } else { level }
+}
+
+type Found = (BTreeSet<Layer>, Vec<String>, BTreeMap<String, bool>);
+
+async fn attempt(program: &Program, policy: Policy, dir: &Path) -> Result<Found, Failed> {
+    let failed = |error: std::io::Error| Failed { stage: "proof".into(), why: error.kind().to_string() };
+    // What there is to reach, for as long as the attempts are made.
+    let mut secret = tempfile(dir).map_err(failed)?;
+    secret.file.write_all(b"not for the sandbox").map_err(failed)?;
+    let tcp = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
+    let abstract_name = format!("kode-{}-{}", std::process::id(), secret.name);
+    let address = UnixAddress::from_abstract_name(&abstract_name).map_err(failed)?;
+    let _listens = UnixListener::bind_addr(&address).map_err(failed)?;
+    let targets = Targets {
+        server: i32::try_from(std::process::id()).unwrap_or_default(),
+        file: secret.path.to_string_lossy().into_owned(),
+        tcp: tcp.local_addr().map_err(failed)?,
+        abstract_name,
+    };
+    let work = dir.join(format!("work-{}", secret.name));
+    std::fs::create_dir(&work).map_err(failed)?;
+    let outcome = run(program, Policy { act: Act::Probe(targets), ..policy }, &work).await;
+    let _ = std::fs::remove_dir_all(&work);
+    outcome
+}
+
+async fn run(program: &Program, policy: Policy, work: &Path) -> Result<Found, Failed> {
+    let failed = |error: std::io::Error| Failed { stage: "proof".into(), why: error.kind().to_string() };
+    let work = std::fs::File::open(work).map_err(failed)?;
+    let program = program.clone();
+    let started = tokio::task::spawn_blocking(move || {
+        let launched = launch(&program, &policy, &[work.as_fd()] as &[BorrowedFd<'_>])?;
+        Ok((launched, policy))
+    });
+    let shut = |_| Failed { stage: "proof".into(), why: "the server is shutting down".into() };
+    let (mut launched, policy) = started.await.map_err(shut)??;
+    let stdout = launched.child.stdout.take();
+    let mut tree = Tree::keep(launched.child, launched.socket, launched.rest, &policy, Cancel::default())
+        .map_err(failed)?;
+    let (layers, missing) = match launched.told {
+        Told::Started { layers, missing } => (layers, missing),
+        Told::Failed { stage, why } => return Err(Failed { stage, why }),
+        Told::Ended(_) => {
+            return Err(Failed { stage: "proof".into(), why: "it ended before it had begun".into() });
+        }
+    };
+    let mut text = Vec::new();
+    if let Some(mut stdout) = stdout {
+        stdout.read_to_end(&mut text).await.map_err(failed)?;
+    }
+    tree.end().await;
+    let told = serde_json::from_slice(&text);
+    let told = told.map_err(|_| Failed { stage: "proof".into(), why: "the attempts told nothing".into() })?;
+    Ok((layers, missing, told))
+}
+
+/// A file that goes when it is dropped.
+struct Temporary {
+    file: std::fs::File,
+    path: std::path::PathBuf,
+    name: String,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn tempfile(dir: &Path) -> std::io::Result<Temporary> {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let nth = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let name = format!("{}-{nth}", std::process::id());
+    let path = dir.join(format!("secret-{name}"));
+    let file = std::fs::OpenOptions::new().create_new(true).write(true).open(&path)?;
+    Ok(Temporary { file, path, name })
+}

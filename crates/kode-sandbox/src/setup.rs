@@ -1,0 +1,125 @@
+//! A template's wishes become a policy, and a policy an agent's processes.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use kode_core::id::AgentId;
+use kode_core::template::SandboxSpec;
+
+use crate::egress::{Egress, Rules};
+use crate::level::{Asked, Layer, Level};
+use crate::policy::{Act, Bounds, Policy};
+use crate::process::{LocalProcesses, Logs, Program, Proven, places};
+
+/// Open files of each process.
+const FILES: u64 = 1_024;
+/// User ids of sandboxes whose server is root: above all that systems give out, below what they forbid.
+const OWNERS: u32 = 0x7000_0000;
+const OWNERS_MASK: u32 = 0x0fff_ffff;
+/// Where programs are looked for.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Milliseconds that a proof may take.
+const PROOF_MS: u64 = 10_000;
+
+/// What holds for every agent of a sandbox.
+pub(crate) struct Grounds<'a> {
+    pub(crate) asked: Asked,
+    pub(crate) without: &'a BTreeSet<Layer>,
+    /// The directory of the work directories.
+    pub(crate) parent: &'a Path,
+}
+
+impl Grounds<'_> {
+    /// The policy for a proof.
+    pub(crate) fn policy(&self) -> Policy {
+        let layers: BTreeSet<Layer> = self.asked.layers().difference(self.without).copied().collect();
+        let mut needed: BTreeSet<Layer> =
+            self.asked.least.layers().difference(self.without).copied().collect();
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root && needed.contains(&Layer::Namespaces) && !self.without.contains(&Layer::OwnUid) {
+            needed.insert(Layer::OwnUid);
+        }
+        Policy {
+            act: Act::Shell(String::new()),
+            layers,
+            needed,
+            env: environment(self.asked),
+            allow: Vec::new(),
+            mask: vec![self.parent.to_string_lossy().into_owned()],
+            timeout_ms: PROOF_MS,
+            bounds: bounds(&SandboxSpec::default()),
+            egress: false,
+            owner: owner(""),
+        }
+    }
+
+    /// The policy for an agent's commands: what was proven is needed from here on.
+    pub(crate) fn policy_for(&self, agent: &AgentId, spec: &SandboxSpec, proven: &Proven) -> Policy {
+        Policy {
+            layers: proven.layers.clone(),
+            needed: proven.layers.clone(),
+            allow: spec.allow_paths.clone(),
+            bounds: bounds(spec),
+            // Without a network of their own, processes have the host's or none; there is nothing to make a way out of.
+            egress: !spec.network.is_empty() && proven.layers.contains(&Layer::Namespaces),
+            owner: owner(agent.as_str()),
+            ..self.policy()
+        }
+    }
+}
+
+/// An agent's processes.
+pub(crate) fn processes(
+    program: &Program,
+    policy: Policy,
+    (work, allow): (Arc<OwnedFd>, Vec<Arc<OwnedFd>>),
+    parent: &Path,
+    agent: &AgentId,
+    proven: &Proven,
+) -> LocalProcesses {
+    LocalProcesses {
+        program: program.clone(),
+        policy,
+        work,
+        allow,
+        logs: Logs::of(parent, agent.as_str()),
+        egress: Arc::new(Egress::new(Rules::default())),
+        report: proven.report.clone(),
+        places: places(),
+    }
+}
+
+fn bounds(spec: &SandboxSpec) -> Bounds {
+    Bounds {
+        memory: spec.memory_mib.saturating_mul(1 << 20),
+        processes: spec.processes.into(),
+        disk: spec.disk_mib.saturating_mul(1 << 20),
+        files: FILES,
+    }
+}
+
+/// What a process finds in its environment; at level `none` that is what the server has.
+fn environment(asked: Asked) -> Vec<(String, String)> {
+    if asked.least == Level::None {
+        return std::env::vars().collect();
+    }
+    let fixed = [
+        ("PATH", PATH),
+        ("LANG", "C.UTF-8"),
+        ("TERM", "dumb"),
+        ("USER", "agent"),
+        ("LOGNAME", "agent"),
+        ("SHELL", "/bin/bash"),
+    ];
+    let zone = std::env::var("TZ").ok().map(|zone| ("TZ".to_owned(), zone));
+    fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(zone).collect()
+}
+
+/// A user id that most likely no other agent has: the hash (FNV-1a) of its name. Nothing on the disk carries it.
+fn owner(agent: &str) -> u32 {
+    let hash =
+        agent.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    OWNERS + (hash & OWNERS_MASK)
+}

@@ -1,0 +1,34 @@
+//! The same once more as an ordinary user: this binary is started again under another id.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use super::{HELPER, helper};
+
+/// Neither root's nor anybody's.
+const USER: &str = "61234";
+
+#[test]
+fn g8_everything_holds_for_a_server_that_is_not_root() {
+    if !rustix::process::geteuid().is_root() {
+        // All tests here run as an ordinary user already.
+        return;
+    }
+    // Where that user may read and write, wherever this checkout is.
+    let dir = tempfile::tempdir().unwrap();
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(dir.path(), 0o777);
+    let (test, copy) = (dir.path().join("test"), dir.path().join("helper"));
+    std::fs::copy(std::env::current_exe().unwrap(), &test).unwrap();
+    std::fs::copy(helper(), &copy).unwrap();
+    open(&test, 0o755);
+    open(&copy, 0o755);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--"]).arg(&test);
+    command.args(["process::", "--test-threads", "2"]).env(HELPER, &copy).env("TMPDIR", dir.path());
+    let output = command.current_dir(dir.path()).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+}
