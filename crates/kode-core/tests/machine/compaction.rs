@@ -113,6 +113,22 @@ fn what_would_win_little_is_not_done_at_each_step() {
     );
 }
 
+/// The provider counts so low that to cut the little that can be cut wins not one token.
+#[test]
+fn what_would_win_nothing_is_not_done() {
+    check(
+        "compaction_wins_something",
+        r#"
+        template window 300; max_tokens 100
+        start
+        say bytes 4000
+        answer used 300; calls fs_read{"n":1}
+        tool call_1_0 bytes 304
+        answer "read"
+        "#,
+    );
+}
+
 /// A summary that is of no use is asked for once more, then an excerpt stands for what is left out.
 #[test]
 fn without_a_summary_of_use_an_excerpt_is_made() {

@@ -68,8 +68,8 @@ pub(in crate::machine) fn due(state: &State, cx: &Cx<'_>) -> Option<Planned> {
     let bounds = [target(limit), bearable(limit)].map(|tokens| scale.estimate(tokens).min(now));
     let (plan, saved) = choose(state, cx, now, bounds)?;
     let over_the_edge = window(cx).is_some_and(|window| before > edge(cx, window));
-    let worth_it = saved.saturating_mul(8) >= now || (over_the_edge && saved > 0);
-    worth_it.then_some(Planned { plan, before })
+    let worth_it = saved.saturating_mul(8) >= now || over_the_edge;
+    (worth_it && wins(scale, now, saved)).then_some(Planned { plan, before })
 }
 
 /// The compaction after the provider refused a request as too long, whatever we thought of its size.
@@ -78,7 +78,12 @@ pub(in crate::machine) fn forced(state: &State, cx: &Cx<'_>) -> Option<Planned> 
     let half = now / 2;
     let target = limit(cx).map_or(half, |limit| scale.estimate(target(limit)).min(half));
     let (plan, saved) = choose(state, cx, now, [target, target])?;
-    (saved > 0).then(|| Planned { plan, before: scale.tokens(now) })
+    wins(scale, now, saved).then(|| Planned { plan, before: scale.tokens(now) })
+}
+
+/// Whether there is less for the provider too: where it counts low, a little of ours is none of its tokens.
+fn wins(scale: Scale, now: u64, saved: u64) -> bool {
+    scale.tokens(now - saved) < scale.tokens(now)
 }
 
 /// The longest tail that fits into the target with a summary before it; where none does, the shortest there is,
