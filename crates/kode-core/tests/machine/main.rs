@@ -6,6 +6,7 @@ mod check;
 mod compaction;
 mod context;
 mod crash;
+mod elision;
 mod fork;
 mod hooks;
 mod interrupt;
