@@ -12,26 +12,34 @@ use crate::needs;
 /// What `mutants` is asked for.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these files of the machine, as `accept.rs` or `phase/round.rs`; all without any.
+    /// Only these files of the machine, as `accept.rs` or `phase/round.rs`, or `elide.rs`; all without any.
     files: Vec<String>,
-    /// Only an even part of the mutants: `0/4` is the first of four.
+    /// Only every so manieth of the mutants: `0/4` is the first of each four.
     #[arg(long)]
     shard: Option<String>,
 }
 
 /// Where the machine lies, from the root.
 const MACHINE: &str = "crates/kode-core/src/machine";
+/// What lies beside it and is as pure: `elide.rs`, the fold of a journal's old pieces.
+const BESIDE: &str = "crates/kode-core/src";
+const ELIDE: &str = "elide.rs";
 /// Where people judged the survivors.
 const RECORD: &str = "docs/mutation.md";
 /// Where cargo-mutants writes.
 const OUT: &str = "target/mutants";
+/// What it built stays here, for the next run.
+const BUILT: &str = "target/mutants/build";
 /// How many of a hundred mutants that compile must be caught.
 const FLOOR: usize = 90;
 /// Address space of one build or test, in KiB: a mutant that never rests is stopped before the machine suffers.
 const MEMORY_KIB: u32 = 4 << 20;
 
-/// Of a mutant only the crate and the testkit are built and only the `machine` tests run; nextest ends at the first
-/// that fails. The tree itself stays as it is: cargo-mutants works on a copy.
+/// Nextest's own way through the tests of a mutant, in `.config/nextest.toml`.
+const PROFILE: &str = "mutants";
+
+/// Of a mutant only the crate and the testkit are built and only the `machine` tests and the crate's unit tests run;
+/// nextest ends at the first that fails. The tree itself stays as it is: cargo-mutants works on a copy.
 const ALWAYS: &[&str] = &[
     "mutants",
     "--package=kode-core",
@@ -39,6 +47,7 @@ const ALWAYS: &[&str] = &[
     "--jobs=1",
     "--test-tool=nextest",
     "--cargo-arg=--test=machine",
+    "--cargo-arg=--lib",
     "--timeout=120",
     "--output",
     OUT,
@@ -64,14 +73,24 @@ fn command(context: &Context, args: &Args) -> std::process::Command {
     let limited = format!("ulimit -v {MEMORY_KIB} 2>/dev/null; exec \"$@\"");
     let mut command = context.command("sh", &["-c", &limited, "sh"]);
     command.arg(cargo.get_program()).args(cargo.get_args());
-    if args.files.is_empty() {
-        command.arg(format!("--file={MACHINE}/**/*.rs"));
+    let all = ["**/*.rs".to_owned(), ELIDE.to_owned()];
+    let files = if args.files.is_empty() { &all[..] } else { &args.files };
+    command.args(files.iter().map(|file| format!("--file={}/{file}", folder(file))));
+    if let Some(shard) = &args.shard {
+        // Its usual shards are slices: of four, the first would hold whole files and miss others.
+        command.args([format!("--shard={shard}"), "--sharding=round-robin".to_owned()]);
     }
-    command.args(args.files.iter().map(|file| format!("--file={MACHINE}/{file}")));
-    command.args(args.shard.iter().map(|shard| format!("--shard={shard}")));
     // A failing test is the aim here: it must write no snapshot, and need not be made small.
-    command.env("INSTA_UPDATE", "no").env("PROPTEST_MAX_SHRINK_ITERS", "0");
+    command.env("INSTA_UPDATE", "no").env("PROPTEST_MAX_SHRINK_ITERS", "0").env("RUST_BACKTRACE", "0");
+    command.env("NEXTEST_PROFILE", PROFILE);
+    // Nobody debugs a mutant, and without the tables it is built sooner; what it depends on is built once.
+    command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_TARGET_DIR", context.root.join(BUILT));
     command
+}
+
+/// Where a file that was asked for lies.
+fn folder(file: &str) -> &'static str {
+    if file == ELIDE { BESIDE } else { MACHINE }
 }
 
 /// How the mutants fared, by name.
@@ -124,7 +143,8 @@ impl Fared {
 
 /// A mutant's name that outlives other changes of its file: without the path to the machine, the line and the column.
 fn name(line: &str) -> String {
-    let local = line.strip_prefix(MACHINE).map_or(line, |rest| rest.trim_start_matches('/'));
+    let local = line.strip_prefix(MACHINE).or_else(|| line.strip_prefix(BESIDE));
+    let local = local.map_or(line, |rest| rest.trim_start_matches('/'));
     match local.split_once(": ") {
         Some((place, what)) => format!("{}: {what}", place.split(':').next().unwrap_or(place)),
         None => local.to_owned(),
@@ -147,6 +167,8 @@ mod tests {
         let nested =
             "crates/kode-core/src/machine/view.rs:9:5: replace View::of -> Self with Default::default()";
         assert_eq!(name(nested), "view.rs: replace View::of -> Self with Default::default()");
+        let beside = "crates/kode-core/src/elide.rs:9:5: delete ! in Eliding::take";
+        assert_eq!(name(beside), "elide.rs: delete ! in Eliding::take");
     }
 
     #[test]
@@ -165,17 +187,29 @@ mod tests {
         assert!(fared(7, &["a"]).conclude().is_err());
     }
 
+    /// What is chosen, at the end of the command's words.
+    fn chosen(files: &[&str], shard: Option<&str>) -> Vec<String> {
+        let context = Context { root: ".".into(), ci: false };
+        let files = files.iter().map(ToString::to_string).collect();
+        let command = command(&context, &Args { files, shard: shard.map(ToOwned::to_owned) });
+        let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
+        words.skip_while(|word| word != OUT).skip(1).collect()
+    }
+
     #[test]
     fn files_and_shards_are_passed_on() {
-        let context = Context { root: ".".into(), ci: false };
-        let args = Args { files: vec!["phase/round.rs".into()], shard: Some("0/4".into()) };
-        let command = command(&context, &args);
-        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-        assert!(
-            words.ends_with(&[
-                "--file=crates/kode-core/src/machine/phase/round.rs".into(),
-                "--shard=0/4".into()
-            ])
+        assert_eq!(
+            chosen(&["phase/round.rs", "elide.rs"], Some("0/4")),
+            [
+                "--file=crates/kode-core/src/machine/phase/round.rs",
+                "--file=crates/kode-core/src/elide.rs",
+                "--shard=0/4",
+                "--sharding=round-robin"
+            ]
+        );
+        assert_eq!(
+            chosen(&[], None),
+            ["--file=crates/kode-core/src/machine/**/*.rs", "--file=crates/kode-core/src/elide.rs"]
         );
     }
 }
