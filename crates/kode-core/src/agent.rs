@@ -1,6 +1,8 @@
 //! The user's handle on one agent: send, subscribe, decide, interrupt, look, snapshot, fork.
 
 mod forks;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
