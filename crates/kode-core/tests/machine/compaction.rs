@@ -217,6 +217,29 @@ fn g9_what_stays_too_long_fails_the_turn() {
     );
 }
 
+/// Also where more could be left out: a provider that refuses what was condensed for it is not asked over and over.
+#[test]
+fn g9_a_step_is_condensed_once() {
+    check(
+        "compaction_once_a_step",
+        r#"
+        start
+        say bytes 1200
+        answer bytes 1200
+        say bytes 1200
+        answer bytes 1200
+        say bytes 400
+        fail context_overflow
+        summary bytes 200
+        fail context_overflow
+        say "shorter"
+        fail context_overflow
+        summary "digits"
+        answer "fits"
+        "#,
+    );
+}
+
 /// An interrupt, and the turn's time, end it in mid-way; nothing has changed, and the next turn begins it anew.
 #[test]
 fn g10_a_compaction_is_stopped_like_any_work() {

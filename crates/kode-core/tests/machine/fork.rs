@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use kode_core::event::Event;
-use kode_core::id::{AgentId, CallId, MessageId, Seq, TemplateId};
+use kode_core::fact::Fact;
+use kode_core::id::{AgentId, CallId, MessageId, Seq, SnapshotId, TemplateId};
 use kode_core::lineage::{Ancestor, Files, ForkPoint, NotForkable};
 use kode_core::machine::{Heritage, Input, Origin, Rejected, State, project};
 use kode_core::message::{Block, Message, Role};
@@ -167,6 +168,16 @@ fn a_snapshot_has_a_name_of_its_own() {
     );
 }
 
+/// A name may have 200 bytes and no more.
+#[test]
+fn g10_a_snapshots_name_is_bounded() {
+    let mut subject = Scenario::parse("start").unwrap().play().subject;
+    for (bytes, fits) in [(200, true), (201, false), (5_000, false)] {
+        let named = subject.input(Input::Snapshot { id: SnapshotId::new("n".repeat(bytes)) });
+        assert_eq!(named.is_ok(), fits, "{bytes} bytes: {named:?}");
+    }
+}
+
 /// A fork of a fork knows them all, in their order.
 #[test]
 fn lineage_grows_with_each_fork_and_keeps_the_newest() {
@@ -195,6 +206,21 @@ fn g10_a_long_history_is_taken_over_in_pages() {
     let ids: Vec<&str> = subject.state().transcript.iter().map(|m| m.id.as_str()).collect();
     assert_eq!(ids, (0..1_000).map(|nth| format!("m{nth}")).collect::<Vec<_>>());
     assert!(subject.state().transcript.iter().is_sorted_by_key(|m| m.seq));
+}
+
+/// G10: nor has one entry of a fork more than 256 messages, however short they are.
+#[test]
+fn g10_many_short_messages_are_taken_over_in_pages() {
+    let say = |nth: usize| message(nth, Role::User, vec![Block::text("hm")]);
+    let heritage = Heritage { messages: (0..600).map(say).collect(), ..Heritage::default() };
+    let mut subject = Subject::new(Setup::default());
+    let batch =
+        subject.inputs([OPEN, Input::Fork(Box::new(origin())), Input::Inherit(Box::new(heritage))]).unwrap();
+    let messages = batch.entries.iter().filter_map(|entry| match &entry.fact {
+        Fact::Inherited { messages, .. } if !messages.is_empty() => Some(messages.len()),
+        _ => None,
+    });
+    assert_eq!(messages.collect::<Vec<_>>(), [256, 256, 88]);
 }
 
 /// The border of two pages never parts a call from its result, so a fork can be forked at each of its entries.
