@@ -19,6 +19,7 @@ mod prompt;
 mod properties;
 mod refusals;
 mod reminders;
+mod sizes;
 mod tools;
 mod turn;
 mod values;

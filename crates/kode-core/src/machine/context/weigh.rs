@@ -87,4 +87,32 @@ mod tests {
         assert_eq!(text("😀"), 2);
         assert_eq!(text(&"a".repeat(4_000)), 1_000);
     }
+
+    /// The tools are a part of every request, with their names, what they are for and their inputs.
+    #[test]
+    fn tools_weigh_with_all_their_texts() {
+        let template = Template::new("t", "four letters");
+        let tool = ToolSpec {
+            name: "read".into(),
+            description: "It reads one of the files that are there.".into(),
+            input_schema: serde_json::json!({ "type": "object" }),
+        };
+        assert_eq!(overhead(&template, &[]), 7);
+        assert_eq!(overhead(&template, std::slice::from_ref(&tool)), 7 + 27);
+        assert_eq!(overhead(&template, &[tool.clone(), tool]), 7 + 2 * 27);
+    }
+
+    /// JSON weighs about what it is long.
+    #[test]
+    fn json_weighs_by_its_parts() {
+        let weights = [
+            serde_json::json!(null),
+            serde_json::json!(12),
+            serde_json::json!("four letters"),
+            serde_json::json!([true, false]),
+            serde_json::json!({ "path": "a.txt", "lines": [1, 2] }),
+        ]
+        .map(|json| value(&json));
+        assert_eq!(weights, [1, 2, 4, 5, 18]);
+    }
 }
