@@ -109,6 +109,26 @@ fn a_request_is_amended_once_for_all_attempts_of_its_step() {
     );
 }
 
+/// What hooks changed in one step is not part of the request that they are shown for the next.
+#[test]
+fn hooks_see_the_next_request_as_it_would_be_without_them() {
+    check(
+        "prompt_amended_for_one_step",
+        r#"
+        template prompt_hooks
+        start
+        say "go"
+        amend {"system":"be brief","model":"large"}
+        answer; calls fs_read{}
+        tool call_1_0 ok 1
+        prompt
+        amend
+        prompt
+        answer "done"
+        "#,
+    );
+}
+
 /// A hook that fails does not let the request pass: the turn fails, and the next one works.
 #[test]
 fn g9_a_request_that_a_hook_failed_on_is_not_sent() {

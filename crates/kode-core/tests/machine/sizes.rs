@@ -92,6 +92,49 @@ fn old_requests_that_are_too_long_are_summed_up() {
     );
 }
 
+/// The round under way stays, calls with results, also where a message has joined behind it.
+#[test]
+fn g2_the_round_under_way_stays_behind_a_steer() {
+    check(
+        "compaction_behind_a_steer",
+        r#"
+        template window 1000; max_tokens 100
+        start
+        say "paint the fence"
+        answer bytes 1200; calls bash_run{"n":1}
+        say "in green" steer
+        tool call_1_0 bytes 2000
+        prompt
+        answer "green"
+        "#,
+    );
+}
+
+/// Open items go along with the summary, so they take of the room for the rest.
+#[test]
+fn a_long_todo_list_is_counted() {
+    let todo =
+        |n: usize| format!(r#"{{"id":"{n}","title":"{}","status":"pending"}}"#, "paint the fence ".repeat(6));
+    let todos = (0..8).map(todo).collect::<Vec<_>>().join(", ");
+    check(
+        "compaction_with_a_long_list",
+        &format!(
+            r#"
+            template window 1000; max_tokens 100
+            start
+            todos [{todos}]
+            say bytes 1200
+            answer bytes 1200
+            say bytes 400
+            answer bytes 400
+            say bytes 160
+            summary "They paint."
+            answer "painted"
+            "#
+        ),
+    );
+}
+
 /// Nobody knows the window: the request for a summary takes half of what was refused as too long.
 #[test]
 fn without_a_window_a_summary_is_made_of_half() {

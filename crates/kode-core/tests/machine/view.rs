@@ -30,6 +30,44 @@ fn g6_what_waits_for_a_person_is_seen_and_nothing_else() {
     assert_eq!([0, 1, 2].map(|n| waits(&view, n)), [false, false, false]);
 }
 
+/// An agent needs no writer while it is at rest, or while only a person is waited for.
+#[test]
+fn g6_an_agent_sleeps_at_rest_and_while_a_person_thinks() {
+    let script = [
+        ("template ask fs_write\nstart", true),
+        ("say \"go\"", false),
+        ("answer; calls fs_write{}, fs_read{}", false),
+        ("tool call_1_1 ok 1", true),
+        ("decide call_1_0 allow", false),
+        ("tool call_1_0 ok 0", false),
+        ("answer \"done\"", true),
+    ];
+    for end in 1..=script.len() {
+        let lines: Vec<&str> = script[..end].iter().map(|(line, _)| *line).collect();
+        assert_eq!(seen(&lines.join("\n")).may_sleep(), script[end - 1].1, "after {lines:#?}");
+    }
+}
+
+/// A writer may take an agent up whose tools are gone, unless one of them may still be started.
+#[test]
+fn g7_only_tools_that_may_still_be_started_are_needed() {
+    let script = r#"
+        template parallel 1
+        start
+        say "go"
+        answer; calls fs_read{}, bash_run{"n":1}, fs_write{}, fs_read{"n":3} invalid "no such path", nope{}
+    "#;
+    let needed = |script: &str| {
+        let subject = Scenario::parse(script).expect("the script is right").play().subject;
+        subject.state().tools_to_run().map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(needed(script), ["fs_read", "bash_run", "fs_write"], "one that runs and is replayable");
+    let script = format!("{script}\ntool call_1_0 ok 1");
+    assert_eq!(needed(&script), ["fs_write"], "one that runs is never started again");
+    let script = format!("{script}\ntool call_1_1 ok 1\ntool call_1_2 ok 1");
+    assert_eq!(needed(&script), [""; 0]);
+}
+
 /// A batch names the head that the journal must have before it, and is empty only where there is nothing to append.
 #[test]
 fn g5_a_batch_names_the_head_that_it_follows() {
