@@ -29,7 +29,7 @@ impl TypedTool for Celsius {
     type Args = Args;
     const NAME: &'static str = "celsius";
     const DESCRIPTION: &'static str = "Converts degrees Fahrenheit to Celsius.";
-    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true };
+    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true, ..ToolTraits::NONE };
 
     async fn run(&self, cx: &ToolCx, args: Args) -> Result<Value, ToolError> {
         if args.fahrenheit < -459.67 {

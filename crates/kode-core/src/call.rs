@@ -101,6 +101,9 @@ pub struct Call {
     /// Whether it failed.
     #[serde(default)]
     pub is_error: bool,
+    /// The sandbox level at which it ran, where its tool runs processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
     /// When the tool was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Millis>,
@@ -129,6 +132,7 @@ impl Call {
             kept_bytes: None,
             error: None,
             is_error: false,
+            sandbox: None,
             started_at: None,
             completed_at: None,
             duration_ms: None,

@@ -9,6 +9,7 @@ use crate::machine::{Batch, Cx, EffectKey, Input, State, Strategy, View, fnv1a, 
 use crate::model::ModelRequest;
 use crate::registry::Kit;
 use crate::runtime::Shared;
+use crate::sandbox::{Processes, Workspace};
 use crate::store::{Lease, StoreError};
 use crate::upkeep::Care;
 
@@ -20,13 +21,21 @@ pub(crate) struct Desk {
     pub(crate) lease: Lease,
     /// Tokens that the agent's model takes, where its provider knows.
     window: Option<u32>,
+    /// The sandbox level at which its processes run.
+    level: String,
 }
 
 impl Desk {
     pub(crate) fn new(shared: Arc<Shared>, cell: Arc<Cell>, kit: Arc<Kit>, lease: Lease) -> Self {
-        let desk = Self { shared, cell, kit, lease, window: None };
+        let desk = Self { shared, cell, kit, lease, window: None, level: String::new() };
         let window = desk.shared.model.window(desk.model());
         Self { window, ..desk }
+    }
+
+    /// The same for an agent that works in this directory.
+    pub(crate) fn in_workspace(self, workspace: &dyn Workspace) -> Self {
+        let report = workspace.processes().map_or_else(|_| workspace.report(), Processes::report);
+        Self { level: report.level, ..self }
     }
 
     /// What the machine may know now. Time never runs backwards within a journal.
@@ -39,6 +48,7 @@ impl Desk {
             hooks: self.kit.hooks().hooked(),
             window: self.window,
             overhead: self.kit.overhead,
+            sandbox: &self.level,
         }
     }
 
@@ -60,6 +70,7 @@ impl Desk {
             EffectKey::Policy { call, .. } => format!("policy-{call}"),
             EffectKey::Hooks { call } => format!("hooks-{call}"),
             EffectKey::Tool { call, attempt } => format!("{call}-{attempt}"),
+            EffectKey::Job { job } => job.to_string(),
         };
         let user = fnv1a(self.cell.id.as_str().as_bytes());
         ModelRequest {

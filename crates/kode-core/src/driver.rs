@@ -174,10 +174,9 @@ impl Driver {
         self.state.step(&cx, input, batch)
     }
 
-    /// An agent that is being deleted ends its turns first, those of messages that waited too.
+    /// An agent that is being deleted ends its turns and jobs first, also the turns of messages that waited.
     fn stop_if_deleting(&mut self, batch: &mut Batch) {
-        let runs = |state: &State| state.turn.as_ref().is_some_and(|turn| turn.stop.is_none());
-        while self.deleting.is_some() && runs(&self.state) {
+        while self.deleting.is_some() && self.state.unstopped() {
             let (note, by) = (Some("the agent is deleted".to_owned()), "delete".to_owned());
             self.take_effect(Input::Interrupt { note, by }, batch);
         }
@@ -208,7 +207,7 @@ impl Driver {
 
     async fn after_commit(&mut self) -> Result<Option<Exit>, StoreError> {
         if self.deleting.is_some() {
-            return Ok(self.state.at_rest().then_some(Exit::Deleted));
+            return Ok(self.state.is_idle().then_some(Exit::Deleted));
         }
         if self.state.at_rest() {
             self.desk.cell.feed.rest();
@@ -246,7 +245,7 @@ impl Driver {
     }
 
     async fn put_away(mut self) -> Exit {
-        let clean = self.state.at_rest();
+        let clean = self.tell_what_is_gone().await && self.state.is_idle();
         if clean {
             // A checkpoint is only a faster start: without one the journal is read instead.
             if let Err(error) = self.desk.care(&self.state).checkpoint(&mut self.upkeep, true).await {
@@ -257,6 +256,22 @@ impl Driver {
             tracing::warn!(agent = %self.desk.cell.id, %error, "a lease was not given back");
         }
         Exit::PutAway
+    }
+
+    /// Tells the machine that no effect is in flight any more, for those whose end that is. Whether it is durable.
+    async fn tell_what_is_gone(&mut self) -> bool {
+        let mut batch = Batch::default();
+        let cx = self.desk.cx(&self.state);
+        for key in self.state.wanted(&cx).into_keys().chain(self.state.stopping()) {
+            let gone = Input::EffectGone(key);
+            // Refused where the next writer goes on with it.
+            let _ = self.state.take(&self.desk.cx(&self.state), gone, &mut batch);
+        }
+        let told = self.desk.commit(&self.state, batch).await;
+        if let Err(error) = &told {
+            tracing::warn!(agent = %self.desk.cell.id, %error, "the ends of background jobs were not noted");
+        }
+        told.is_ok()
     }
 
     async fn delete(mut self) -> Exit {

@@ -4,14 +4,16 @@
 //! for ever: a field is added with a default, never renamed and never given another meaning.
 
 mod entry;
+mod job;
 mod parts;
 
 use serde_json::{Map, Value};
 
 pub use self::entry::Entry;
+pub use self::job::{JobEnd, JobEnded, JobStarted, JobStopRequested, JobTold};
 pub use self::parts::{
-    CallProblem, ChunkPart, CompactionPlan, CondensedBy, Digest, IdempotencyKey, Kept, ModelFailure, NewCall,
-    ReminderReason, SendMode, Shift, Stop,
+    CallProblem, ChunkPart, Compacted, CompactionPlan, CondensedBy, Digest, IdempotencyKey, Kept,
+    ModelFailure, NewCall, ReminderReason, SendMode, Shift, Stop,
 };
 use crate::call::{Call, Decision};
 use crate::event::{DoneReason, Problem};
@@ -250,29 +252,7 @@ pub enum Fact by "fact" {
         usage: Usage,
     },
     /// The prompt is shorter from here on. The history before stays as it was.
-    Compacted {
-        /// Which compaction.
-        nth: u32,
-        /// Which attempt gave the summary; 0 where none was made.
-        attempt: u32,
-        /// What is left out, kept and cut.
-        plan: CompactionPlan,
-        /// What stands for the part that is left out.
-        by: CondensedBy,
-        /// What the model reads before the summary.
-        preface: String,
-        /// What stands for the part that is left out.
-        summary: String,
-        /// What the model reads of the open todos; empty if there are none.
-        todos: String,
-        /// Tokens of the prompt before, as estimated.
-        before: u64,
-        /// And after.
-        after: u64,
-        /// What the summary cost.
-        #[serde(default)]
-        usage: Usage,
-    },
+    Compacted(Box<Compacted>),
     /// The model is reminded of the todo list, by a message of the history.
     TodoReminded {
         /// Why.
@@ -355,6 +335,14 @@ pub enum Fact by "fact" {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<CallProblem>,
     },
+    /// A background job is about to run.
+    JobStarted(JobStarted),
+    /// A background job is to be gone.
+    JobStopRequested(JobStopRequested),
+    /// Something was noticed of a background job while it ran.
+    JobTold(JobTold),
+    /// A background job is over.
+    JobEnded(JobEnded),
     /// One round of model and tools is over.
     StepEnded {
         /// Which.

@@ -1,6 +1,8 @@
 //! Live tasks: the effects in flight in this process. Started when wanted, aborted when not, and nothing
 //! more: what their ends mean is the machine's to say.
 
+mod job;
+mod leaving;
 mod listener;
 mod model;
 mod says;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
+use self::leaving::Leaving;
 use self::listener::Listener;
 pub(crate) use self::stuck::Stuck;
 use crate::event::Problem;
@@ -26,13 +29,14 @@ use crate::model::{ErrorClass, ModelError, ModelRequest};
 use crate::pages::Pages;
 use crate::registry::Kit;
 use crate::runtime::Shared;
+use crate::sandbox::Command;
 use crate::store::Lease;
-use crate::tool::{Cancel, ToolCx};
+use crate::tool::{Cancel, Leash, ToolCx};
 
 /// Pieces of an answer that may wait for the driver: past it the model's stream is not read on.
 const PENDING_PIECES: usize = 64;
 
-/// How long aborted tasks may take to be gone.
+/// How long aborted tasks may take to be gone, with all that they left behind.
 const REAP_GRACE: Duration = Duration::from_secs(5);
 
 /// What tasks need of the agent's surroundings.
@@ -47,9 +51,11 @@ pub(crate) struct Surroundings {
 
 struct Running {
     abort: AbortHandle,
-    cancel: Cancel,
+    leash: Leash,
     /// The tool that runs, if it is one.
     tool: Option<String>,
+    /// Whether it runs processes. A thread that goes on cannot be waited for.
+    processes: bool,
 }
 
 impl Running {
@@ -58,10 +64,10 @@ impl Running {
         if self.abort.is_finished() {
             return;
         }
-        self.cancel.cancel();
+        self.leash.cancel();
         self.abort.abort();
         if let Some(tool) = &self.tool {
-            around.shared.stuck.add(&around.tool_cx.agent, tool, self.cancel.clone());
+            around.shared.stuck.add(&around.tool_cx.agent, tool, self.leash.clone());
         }
     }
 }
@@ -77,6 +83,8 @@ pub(crate) struct Live {
     /// Inputs taken out of the channels that could not be given at once.
     ready: VecDeque<Input>,
     listener: Option<Listener>,
+    /// Effects that were given up, as long as something of them may be there.
+    leaving: Leaving,
 }
 
 impl Live {
@@ -86,8 +94,8 @@ impl Live {
         let listener = Listener::of(&around, history);
         let (to_pieces, pieces) = mpsc::channel(PENDING_PIECES);
         let (running, keys, tasks) = (BTreeMap::new(), HashMap::new(), JoinSet::new());
-        let ready = VecDeque::new();
-        Self { around, running, keys, tasks, pieces, to_pieces, ready, listener }
+        let (ready, leaving) = (VecDeque::new(), Leaving::default());
+        Self { around, running, keys, tasks, pieces, to_pieces, ready, listener, leaving }
     }
 
     /// Starts what is missing and aborts what is not wanted. `request` renders the request that an effect
@@ -101,6 +109,7 @@ impl Live {
             let keep = wanted.contains_key(key);
             if !keep {
                 running.give_up(&self.around);
+                self.leaving.add(running.abort.id(), running.leash.clone(), running.processes);
             }
             keep
         });
@@ -129,8 +138,9 @@ impl Live {
 
     fn start(&mut self, key: EffectKey, effect: Effect, request: &impl Fn(&EffectKey) -> ModelRequest) {
         let (cancel, around) = (Cancel::default(), self.around.clone());
+        let leash = cancel.leash();
         let agent = around.tool_cx.agent.clone();
-        let mut runs = None;
+        let (mut runs, mut processes) = (None, false);
         let abort = match (&key, effect) {
             (&EffectKey::Model { step, attempt }, _) => {
                 let (request, pieces) = (request(&key), self.to_pieces.clone());
@@ -150,14 +160,27 @@ impl Live {
                 self.tasks.spawn(says::pre_tool(around, HookCall { agent, call: call.clone(), tool, input }))
             }
             (EffectKey::Tool { call, attempt }, Effect::Tool { tool, input }) => {
-                let cx = ToolCx { call: call.clone(), cancel: cancel.clone(), ..around.tool_cx.clone() };
+                let cx = ToolCx { call: call.clone(), cancel, ..around.tool_cx.clone() };
                 runs = Some(tool.clone());
+                processes = around.kit.tool(&tool).is_some_and(|tool| tool.traits().processes);
                 self.tasks.spawn(tool::run(around, cx, tool, input, *attempt))
             }
-            (EffectKey::Policy { .. } | EffectKey::Hooks { .. } | EffectKey::Tool { .. }, _) => return,
+            (EffectKey::Job { job }, Effect::Job { line, timeout_secs }) => {
+                let timeout = Duration::from_secs(timeout_secs);
+                let (command, to_driver) = (Command { line, timeout }, self.to_pieces.clone());
+                processes = true;
+                self.tasks.spawn(job::run(around, to_driver, job.clone(), command, cancel))
+            }
+            (
+                EffectKey::Policy { .. }
+                | EffectKey::Hooks { .. }
+                | EffectKey::Tool { .. }
+                | EffectKey::Job { .. },
+                _,
+            ) => return,
         };
         self.keys.insert(abort.id(), key.clone());
-        self.running.insert(key, Running { abort, cancel, tool: runs });
+        self.running.insert(key, Running { abort, leash, tool: runs, processes });
     }
 
     /// The next input of a task: a piece of an answer with all pieces that wait behind it, or an end. Cancel
@@ -223,19 +246,41 @@ impl Live {
             }
             Err(error) => {
                 let key = self.keys.remove(&error.id())?;
-                Some(if error.is_panic() { panicked(key) } else { Input::EffectGone(key) })
+                if error.is_panic() {
+                    return Some(panicked(key));
+                }
+                self.gone(&error.id(), key)
             }
         }
     }
 
-    /// Aborts everything and waits until it is gone, within bounds: a tool that blocks its thread cannot be
-    /// waited for.
+    /// An aborted task is gone once nothing is left of what it had begun; until then a task waits in its place.
+    fn gone(&mut self, task: &Id, key: EffectKey) -> Option<Input> {
+        let gone = Input::EffectGone(key.clone());
+        let Some(released) = self.leaving.released(task) else { return Some(gone) };
+        let waits = self.tasks.spawn(async move {
+            // What is not gone in time is given up, as the machine does by itself.
+            let _ = tokio::time::timeout(REAP_GRACE, released).await;
+            gone
+        });
+        self.keys.insert(waits.id(), key);
+        None
+    }
+
+    /// Aborts everything and waits until it is gone with all that it began, within bounds: a tool that blocks its
+    /// thread cannot be waited for.
     pub(crate) async fn reap(&mut self) {
-        self.running.values().for_each(|running| running.give_up(&self.around));
-        self.running.clear();
+        for running in std::mem::take(&mut self.running).into_values() {
+            running.give_up(&self.around);
+            self.leaving.add(running.abort.id(), running.leash, true);
+        }
         self.pieces.close();
-        if tokio::time::timeout(REAP_GRACE, self.tasks.shutdown()).await.is_err() {
-            tracing::warn!(agent = %self.around.tool_cx.agent, "a task that blocks its thread was left behind");
+        let all_gone = async {
+            self.tasks.shutdown().await;
+            self.leaving.all_released().await;
+        };
+        if tokio::time::timeout(REAP_GRACE, all_gone).await.is_err() {
+            tracing::warn!(agent = %self.around.tool_cx.agent, "something that cannot be stopped was left behind");
         }
     }
 }
@@ -264,6 +309,7 @@ fn panicked(key: EffectKey) -> Input {
         EffectKey::Tool { call, attempt } => {
             Input::ToolFinished { call, attempt, outcome: Err(tool::panicked()), kept: None }
         }
+        EffectKey::Job { job } => Input::JobEnded { job, end: job::failed() },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Taking an agent up: the lease, the state as of the journal's end, and a driver that begins from there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::join;
 use tokio::sync::mpsc;
@@ -56,12 +57,12 @@ impl Opening {
     /// A driver for whoever has the lease and has begun to write.
     pub(crate) fn drive(&self, desk: Desk, loaded: (State, Upkeep)) -> Driver {
         let live = Live::new(self.surroundings(desk.lease.clone()), &loaded.0.transcript);
-        Driver::new(desk, loaded, live)
+        Driver::new(desk.in_workspace(&*self.workspace), loaded, live)
     }
 
     fn surroundings(&self, lease: Lease) -> Surroundings {
         let store = self.shared.store.clone();
-        let host = Host { cell: self.cell.clone(), mail: self.mail.clone(), store };
+        let host = Host { cell: self.cell.clone(), mail: self.mail.clone(), store, read: Mutex::default() };
         Surroundings {
             shared: self.shared.clone(),
             kit: self.kit.clone(),
@@ -72,6 +73,7 @@ impl Opening {
                 workspace: self.workspace.clone(),
                 host: Arc::new(host),
                 cancel: Cancel::default(),
+                time_limit: Duration::from_secs(self.kit.template.limits.tool_timeout_secs),
             },
         }
     }
@@ -86,7 +88,7 @@ pub(crate) async fn claim(
 ) -> Result<(Desk, (State, Upkeep)), StoreError> {
     let (desk, (state, upkeep)) = lease(shared, cell, kit, restore(None)).await?;
     if state.template.is_some() {
-        desk.shared.store.release(desk.lease, state.at_rest()).await?;
+        desk.shared.store.release(desk.lease, state.is_idle()).await?;
         return Err(StoreError::Conflict { expected: Seq::ZERO, actual: state.seq });
     }
     Ok((desk, (state, upkeep)))

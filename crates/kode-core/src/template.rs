@@ -239,6 +239,8 @@ pub struct Limits {
     pub max_tokens: u32,
     /// Seconds for one hook or policy to answer.
     pub hook_timeout_secs: u64,
+    /// Seconds for one background job.
+    pub job_secs: u64,
 }
 
 impl Default for Limits {
@@ -250,6 +252,7 @@ impl Default for Limits {
             parallel_tools: 3,
             max_tokens: 4_096,
             hook_timeout_secs: 30,
+            job_secs: 28_800,
         }
     }
 }

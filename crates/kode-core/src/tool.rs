@@ -3,8 +3,10 @@
 //! Most tools implement [`TypedTool`], whose schema follows from its arguments; [`Tool`] is the erased form
 //! that registries hold.
 
+mod cancel;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,8 +17,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::cancel::Cancel;
+pub(crate) use self::cancel::Leash;
 use crate::hook::Hook;
-use crate::id::{AgentId, CallId};
+use crate::id::{AgentId, CallId, JobId};
+use crate::machine::Job;
 use crate::model::ToolSpec;
 use crate::sandbox::Workspace;
 use crate::store::StoreResult;
@@ -33,6 +38,15 @@ pub struct ToolTraits {
     pub readonly: bool,
     /// Running it twice is as good as once: it may be started again after a crash.
     pub replayable: bool,
+    /// It runs processes: its record says at which sandbox level, and no writer lets go of its agent before they are
+    /// gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub processes: bool,
+}
+
+impl ToolTraits {
+    /// None of them, for constants: `ToolTraits { readonly: true, ..ToolTraits::NONE }`.
+    pub const NONE: Self = Self { readonly: false, replayable: false, processes: false };
 }
 
 /// Why a tool gave no result. The model reads all of it.
@@ -87,6 +101,55 @@ pub trait ToolHost: Send + Sync {
     /// Tells the monitor channel something (`tool_custom_event`); durable when it returns. Dropped in
     /// silence when the call is no longer running.
     async fn emit(&self, call: &CallId, event_type: &str, data: Value);
+
+    /// Starts a background job for a running call, one at most for each. It is durable when this returns, runs from
+    /// then on, and outlives the call.
+    ///
+    /// # Errors
+    /// [`JobRefused`]: nothing was started.
+    async fn start_job(&self, call: &CallId, line: String) -> Result<JobId, JobRefused> {
+        let _ = (call, line);
+        Err(JobRefused::Unavailable("this host runs no background jobs".into()))
+    }
+
+    /// Ends a job of this agent's for the model, and returns once it is over. Whether it was running.
+    ///
+    /// # Errors
+    /// [`JobRefused::Unavailable`].
+    async fn kill_job(&self, job: &JobId) -> Result<bool, JobRefused> {
+        let _ = job;
+        Ok(false)
+    }
+
+    /// The agent's jobs: those that run, and those that ended last, with their ends.
+    fn jobs(&self) -> Arc<Vec<Job>> {
+        Arc::default()
+    }
+
+    /// Up to which place the model has read a job's output, as long as the agent is in memory; 0 where it has not.
+    fn read_up_to(&self, job: &JobId) -> u64 {
+        let _ = job;
+        0
+    }
+
+    /// The model has read a job's output up to this place.
+    fn set_read_up_to(&self, job: &JobId, place: u64) {
+        let _ = (job, place);
+    }
+}
+
+/// Why a background job was not started, or not ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobRefused {
+    /// As many run as one agent may have.
+    #[error("{0} background jobs run, which is as many as there may be")]
+    TooMany(usize),
+    /// The call has started one before.
+    #[error("this call has started the background job {0} already")]
+    Exists(JobId),
+    /// The call is over or being stopped, the agent stopped, or its store refused.
+    #[error("the background job cannot be had: {0}")]
+    Unavailable(String),
 }
 
 /// Why a todo list was not replaced.
@@ -106,29 +169,6 @@ pub enum TodoRefused {
     Unavailable(String),
 }
 
-/// Tells a tool that blocks a thread that its result is no longer wanted. An asynchronous tool needs no
-/// such thing: its future is dropped.
-#[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Asks to stop.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Whether anyone else holds it: then something of the call is still there.
-    pub(crate) fn is_held(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
-
-    /// Whether it was asked to stop.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 /// What a running tool is given.
 #[derive(Clone)]
 pub struct ToolCx {
@@ -142,6 +182,8 @@ pub struct ToolCx {
     pub host: Arc<dyn ToolHost>,
     /// Set when the call is no longer wanted.
     pub cancel: Cancel,
+    /// How long the call may take from its start; then it is given up.
+    pub time_limit: Duration,
 }
 
 impl ToolCx {
@@ -196,7 +238,7 @@ pub trait TypedTool: Send + Sync + 'static {
     const DESCRIPTION: &'static str;
 
     /// What the runtime must know.
-    const TRAITS: ToolTraits = ToolTraits { readonly: false, replayable: false };
+    const TRAITS: ToolTraits = ToolTraits::NONE;
 
     /// Hooks that it brings; see [`Tool::hooks`].
     fn hooks(&self) -> Vec<Arc<dyn Hook>> {

@@ -82,7 +82,7 @@ impl Imported {
         for (input, now) in inputs {
             let overhead = overhead(template, &[]);
             let hooks = Hooked::default();
-            let cx = Cx { agent: &id, epoch, now, template, hooks, window: None, overhead };
+            let cx = Cx { agent: &id, epoch, now, template, hooks, window: None, overhead, sandbox: "" };
             state.step(&cx, input, &mut batch).map_err(|why| Refused::Machine(why.to_string()))?;
         }
         Ok(batch)

@@ -8,8 +8,9 @@ use kode_core::id::{AgentId, Millis};
 
 use crate::pool::Pool;
 
-/// How long a driver may take to let go once it is told to: an append under way is waited for.
-const LETTING_GO: Millis = 5_000;
+/// How long a driver may take to let go once it is told to: an append under way and its tools' processes are waited
+/// for.
+const LETTING_GO: Millis = 10_000;
 
 /// What became of the agents in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,21 +57,22 @@ impl Pool {
         }
         tokio::select! {
             biased;
-            _ = agent.put_away(true) => {}
+            _ = agent.put_away(true) => Some(agent.view().at_rest),
             () = clock.until(clock.now().saturating_add(LETTING_GO)) => {
                 tracing::warn!(agent = %id, "the agent did not let go in time; its lease will run out");
+                Some(false)
             }
         }
-        Some(false)
     }
 }
 
-/// Returns once the agent is at rest, or waits for a person, which no grace outlasts.
+/// Returns once the agent is at rest, or waits for a person, which no grace outlasts. Background jobs come to no rest,
+/// and are not waited for.
 async fn settled(agent: &Agent) {
     let mut events = agent.subscription(agent.view().cursor);
     loop {
         let view = agent.view();
-        if view.may_sleep() {
+        if view.is_settled() {
             return;
         }
         // A reader that fails says nothing about the run; the grace bounds the wait.

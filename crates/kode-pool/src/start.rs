@@ -55,12 +55,12 @@ impl Pool {
         }
     }
 
-    /// Whether there is nothing to do now: someone has the agent already, it is at rest and released, or it
-    /// waits for a person.
+    /// Whether there is nothing to do now: someone has the agent already, it is idle and released, or it waits for
+    /// a person. One with background jobs is told that they are lost.
     async fn may_stay_asleep(&self, id: &AgentId) -> Result<bool, StoreError> {
         // Nobody opens it while this is held, so what is read stays true until it is written.
         let Some(_hold) = self.inner.slots.seize_vacant(id) else { return Ok(true) };
-        let Some(view) = self.runtime().look(id).await?.filter(|view| !view.at_rest) else {
+        let Some(view) = self.runtime().look(id).await?.filter(|view| !view.is_idle()) else {
             self.runtime().release(id).await?;
             return Ok(true);
         };

@@ -79,9 +79,13 @@ impl From<Rejected> for ApiError {
                 Self::unavailable("store_unavailable", "the todo list could not be saved", STORE_SECS)
             }
             // The handle answers these itself; a host's own input would end here.
-            Rejected::Duplicate { .. } | Rejected::Idle | Rejected::NotUnsettled(_) | Rejected::Stale => {
-                Self::conflict("conflict", why)
-            }
+            Rejected::Duplicate { .. }
+            | Rejected::Idle
+            | Rejected::NotUnsettled(_)
+            | Rejected::TooManyJobs(_)
+            | Rejected::JobExists(_)
+            | Rejected::NoJob(_)
+            | Rejected::Stale => Self::conflict("conflict", why),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod faulty;
 pub mod glm_emulator;
 pub mod golden;
+pub mod processes;
 pub mod rounds;
 pub mod scenario;
 pub mod scripted_model;

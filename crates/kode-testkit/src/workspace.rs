@@ -4,16 +4,18 @@
 //! file that something else changed is not overwritten, walks are sorted and bounded. It has no links and
 //! reads no `.gitignore`; say [`MemoryWorkspace::ignoring`] instead. Never files of the host.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod sandbox;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use kode_core::id::AgentId;
 use kode_core::sandbox::{
-    Copied, FileError, FileKind, FileStat, ForkFiles, SandboxFactory, SandboxReport, WalkEntry, WalkOptions,
-    Workspace,
+    FileError, FileKind, FileStat, ProcessError, Processes, SandboxReport, WalkEntry, WalkOptions, Workspace,
 };
-use kode_core::template::SandboxSpec;
+
+pub use self::sandbox::MemorySandbox;
+use crate::processes::ScriptedProcesses;
 
 /// One file: its bytes, and a number that rises with every change of any file.
 #[derive(Debug, Clone)]
@@ -88,6 +90,7 @@ impl State {
 #[derive(Debug, Default)]
 pub struct MemoryWorkspace {
     state: Mutex<State>,
+    processes: Option<ScriptedProcesses>,
 }
 
 impl MemoryWorkspace {
@@ -123,6 +126,18 @@ impl MemoryWorkspace {
     pub fn failing(self, path: &str, error: FileError) -> Self {
         self.state().failing.insert(path.to_owned(), error);
         self
+    }
+
+    /// The same with processes; without, there are none.
+    #[must_use]
+    pub fn running(self, processes: ScriptedProcesses) -> Self {
+        Self { processes: Some(processes), ..self }
+    }
+
+    /// Its processes, if it has any.
+    #[must_use]
+    pub fn scripted(&self) -> Option<&ScriptedProcesses> {
+        self.processes.as_ref()
     }
 
     /// Makes or changes a file as something other than the agent would.
@@ -212,6 +227,15 @@ impl Workspace for MemoryWorkspace {
         Ok((entries.collect(), more))
     }
 
+    fn processes(&self) -> Result<&dyn Processes, ProcessError> {
+        let some = self.processes.as_ref().map(|processes| processes as &dyn Processes);
+        some.ok_or_else(|| ProcessError::Unavailable {
+            asked: "strict".into(),
+            missing: vec!["files in memory have no processes".into()],
+            hint: "give the workspace some".into(),
+        })
+    }
+
     fn report(&self) -> SandboxReport {
         SandboxReport {
             level: "files".into(),
@@ -221,104 +245,8 @@ impl Workspace for MemoryWorkspace {
     }
 }
 
-/// Workspaces in memory, one for each agent; an agent that is opened again finds its files.
-#[derive(Debug, Default)]
-pub struct MemorySandbox {
-    workspaces: Mutex<BTreeMap<AgentId, Arc<MemoryWorkspace>>>,
-    /// Copies that no agent has, by their tickets.
-    copies: Mutex<BTreeMap<String, Arc<MemoryWorkspace>>>,
-    /// Who works in whose workspace: owner and user.
-    shares: Mutex<BTreeSet<(AgentId, AgentId)>>,
-}
-
-impl MemorySandbox {
-    /// One without agents.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The agent's files, made empty where it has none.
-    pub fn workspace(&self, agent: &AgentId) -> Arc<MemoryWorkspace> {
-        self.workspaces().entry(agent.clone()).or_default().clone()
-    }
-
-    /// The tickets of the copies that no agent has.
-    pub fn copies(&self) -> Vec<String> {
-        held(&self.copies).keys().cloned().collect()
-    }
-
-    /// Puts an agent's files back under their ticket, as a crash leaves them that comes before they have a name.
-    pub fn unsettle(&self, agent: &AgentId, ticket: &str) {
-        if let Some(files) = self.workspaces().remove(agent) {
-            held(&self.copies).insert(ticket.to_owned(), files);
-        }
-    }
-
-    fn workspaces(&self) -> MutexGuard<'_, BTreeMap<AgentId, Arc<MemoryWorkspace>>> {
-        held(&self.workspaces)
-    }
-}
-
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[async_trait]
-impl SandboxFactory for MemorySandbox {
-    async fn open(&self, agent: &AgentId, _spec: &SandboxSpec) -> Result<Arc<dyn Workspace>, FileError> {
-        Ok(self.workspace(agent))
-    }
-
-    async fn remove(&self, agent: &AgentId) -> Result<(), FileError> {
-        if !held(&self.shares).iter().any(|(owner, _)| owner == agent) {
-            self.workspaces().remove(agent);
-        }
-        Ok(())
-    }
-
-    fn forks(&self) -> Option<&dyn ForkFiles> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl ForkFiles for MemorySandbox {
-    async fn is_vacant(&self, agent: &AgentId) -> Result<bool, FileError> {
-        Ok(self.workspaces().get(agent).is_none_or(|there| there.state().files.is_empty()))
-    }
-
-    async fn copy(&self, from: &AgentId, ticket: &str) -> Result<Copied, FileError> {
-        let files = self.workspace(from).state().files.clone();
-        let bytes = files.values().map(|file| file.content.len() as u64).sum();
-        let copied = Copied { files: files.len() as u64, bytes, skipped: 0 };
-        let copy = MemoryWorkspace::new();
-        copy.state().files = files;
-        held(&self.copies).insert(ticket.to_owned(), Arc::new(copy));
-        Ok(copied)
-    }
-
-    async fn settle(&self, ticket: &str, to: &AgentId) -> Result<(), FileError> {
-        if let Some(copy) = held(&self.copies).remove(ticket) {
-            self.workspaces().insert(to.clone(), copy);
-        }
-        Ok(())
-    }
-
-    async fn discard(&self, ticket: &str) -> Result<(), FileError> {
-        held(&self.copies).remove(ticket);
-        Ok(())
-    }
-
-    async fn share(&self, owner: &AgentId, user: &AgentId) -> Result<(), FileError> {
-        held(&self.shares).insert((owner.clone(), user.clone()));
-        Ok(())
-    }
-
-    async fn unshare(&self, owner: &AgentId, user: &AgentId) -> Result<(), FileError> {
-        held(&self.shares).remove(&(owner.clone(), user.clone()));
-        Ok(())
-    }
 }
 
 /// The place that a path names: its steps without `.`, with `..` taken back; empty for the work directory.

@@ -56,7 +56,7 @@ impl TypedTool for FsGlob {
     const DESCRIPTION: &'static str = "Find files by a pattern of their paths. Returns paths relative to the \
         work directory, sorted; files that .gitignore names are left out. A pattern without ** finds nothing \
         in subdirectories.";
-    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true };
+    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true, ..ToolTraits::NONE };
 
     async fn run(&self, cx: &ToolCx, args: Args) -> Result<Value, ToolError> {
         let pattern = args.pattern.strip_prefix("./").unwrap_or(&args.pattern);

@@ -85,7 +85,7 @@ impl TypedTool for FsGrep {
     const DESCRIPTION: &'static str = "Search files for text. Returns every match with its path, line, \
         column and the line's text. In a directory, hidden files, binary files and files that .gitignore \
         names are passed over; name one to search it all the same.";
-    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true };
+    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true, ..ToolTraits::NONE };
 
     async fn run(&self, cx: &ToolCx, args: Args) -> Result<Value, ToolError> {
         let matcher = compile(&args)?;

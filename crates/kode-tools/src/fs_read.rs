@@ -49,7 +49,7 @@ impl TypedTool for FsRead {
     const DESCRIPTION: &'static str = "Read a text file. Returns its lines from `offset` on, how many it has \
         in all (totalLines), and whether there is more (truncated); read on with offset + lines. Read a file \
         before you change it.";
-    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true };
+    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true, ..ToolTraits::NONE };
 
     async fn run(&self, cx: &ToolCx, args: Args) -> Result<Value, ToolError> {
         let text = text(cx, &args.path).await?;

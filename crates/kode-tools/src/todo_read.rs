@@ -20,7 +20,7 @@ impl TypedTool for TodoRead {
     type Args = Args;
     const NAME: &'static str = "todo_read";
     const DESCRIPTION: &'static str = "Read your todo list.";
-    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true };
+    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: true, ..ToolTraits::NONE };
 
     async fn run(&self, cx: &ToolCx, _: Args) -> Result<Value, ToolError> {
         Ok(json!(cx.host.todos()))

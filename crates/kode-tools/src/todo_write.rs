@@ -30,7 +30,7 @@ impl TypedTool for TodoWrite {
     const DESCRIPTION: &'static str = "Replace your todo list. Use it to plan work of several steps, and \
         write it again whenever an item is begun or done. Returns the list with its version.";
     // Only the agent's own driver changes the list, and it finishes this call first: see the README.
-    const TRAITS: ToolTraits = ToolTraits { readonly: false, replayable: true };
+    const TRAITS: ToolTraits = ToolTraits { replayable: true, ..ToolTraits::NONE };
 
     async fn run(&self, cx: &ToolCx, args: Args) -> Result<Value, ToolError> {
         if args.todos.len() > TODOS_MAX {

@@ -82,6 +82,7 @@ fn show(agent: &AgentId, state: &State, templates: &[Template], as_json: bool) -
         hooks: Hooked::default(),
         window: None,
         overhead: overhead(template, &[]),
+        sandbox: "",
     };
     let (prompt, wanted) = (render(state, template), state.wanted(&cx));
     let wanted: BTreeSet<String> = wanted.keys().map(|key| format!("{key:?}")).collect();

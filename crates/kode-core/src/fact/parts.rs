@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::call::Call;
 use crate::event::{AgentState, Breakpoint, Problem};
 use crate::id::{Cursor, Millis, Seq};
-use crate::message::Message;
+use crate::message::{Message, Usage};
 use crate::tool::ToolTraits;
 
 /// State and breakpoint, before and after. A fact that moves the agent has one.
@@ -147,6 +147,32 @@ pub enum CondensedBy {
     Excerpt,
     /// Nothing more is left out, only results are cut.
     Cut,
+}
+
+/// A compaction that came to its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compacted {
+    /// Which compaction.
+    pub nth: u32,
+    /// Which attempt gave the summary; 0 where none was made.
+    pub attempt: u32,
+    /// What is left out, kept and cut.
+    pub plan: CompactionPlan,
+    /// What stands for the part that is left out.
+    pub by: CondensedBy,
+    /// What the model reads before the summary.
+    pub preface: String,
+    /// What stands for the part that is left out.
+    pub summary: String,
+    /// What the model reads of the open todos; empty if there are none.
+    pub todos: String,
+    /// Tokens of the prompt before, as estimated.
+    pub before: u64,
+    /// And after.
+    pub after: u64,
+    /// What the summary cost.
+    #[serde(default)]
+    pub usage: Usage,
 }
 
 /// What a model reads of a history that was condensed elsewhere. Places count from the beginning of the history.

@@ -5,20 +5,20 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::id::AgentId;
-use crate::tool::{Cancel, ToolError};
+use crate::tool::{Leash, ToolError};
 
 /// Calls of one tool of one agent that may be left behind.
 const STUCK_MAX: usize = 4;
 
 /// The calls left behind, of all agents of a runtime. A call is there as long as anything of it holds its
-/// [`Cancel`].
+/// [`Cancel`](crate::tool::Cancel).
 #[derive(Default)]
-pub(crate) struct Stuck(Mutex<HashMap<AgentId, Vec<(String, Cancel)>>>);
+pub(crate) struct Stuck(Mutex<HashMap<AgentId, Vec<(String, Leash)>>>);
 
 impl Stuck {
     /// Remembers a call that was given up.
-    pub(super) fn add(&self, agent: &AgentId, tool: &str, cancel: Cancel) {
-        self.still_there().entry(agent.clone()).or_default().push((tool.to_owned(), cancel));
+    pub(super) fn add(&self, agent: &AgentId, tool: &str, call: Leash) {
+        self.still_there().entry(agent.clone()).or_default().push((tool.to_owned(), call));
     }
 
     /// Refuses a call of a tool that has left too many behind.
@@ -36,10 +36,10 @@ impl Stuck {
 
     /// All calls that are still there. Few are, so looking at each costs little, and nothing is kept of those that
     /// have ended.
-    fn still_there(&self) -> MutexGuard<'_, HashMap<AgentId, Vec<(String, Cancel)>>> {
+    fn still_there(&self) -> MutexGuard<'_, HashMap<AgentId, Vec<(String, Leash)>>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, calls| {
-            calls.retain(|(_, cancel)| cancel.is_held());
+            calls.retain(|(_, call)| call.is_held());
             !calls.is_empty()
         });
         all
@@ -49,6 +49,7 @@ impl Stuck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::Cancel;
 
     #[test]
     fn g10_a_tool_is_refused_while_too_many_of_its_calls_hang() {
@@ -56,7 +57,7 @@ mod tests {
         let mut held: Vec<Cancel> = (0..STUCK_MAX).map(|_| Cancel::default()).collect();
         for cancel in &held {
             assert_eq!(stuck.admit(&agent, "slow"), Ok(()));
-            stuck.add(&agent, "slow", cancel.clone());
+            stuck.add(&agent, "slow", cancel.leash());
         }
         let refused = stuck.admit(&agent, "slow").unwrap_err();
         assert_eq!(refused.code, "tool_stuck");

@@ -3,8 +3,11 @@
 //! What is late (a result of a call that has ended, a piece of an attempt that was given up) is refused as
 //! [`Rejected::Stale`] and forgotten.
 
+mod pieces;
+
 use serde_json::{Map, Value};
 
+use self::pieces::{ends, shown_parts};
 use crate::call::{Call, Decision};
 use crate::event::{AgentState, Breakpoint, Problem};
 use crate::fact::{CallProblem, ChunkPart, Fact, IdempotencyKey, ModelFailure, NewCall, SendMode, Stop};
@@ -17,8 +20,8 @@ use crate::tool::{TodoRefused, ToolError};
 
 use super::phase::{self, compact, model, round};
 use super::{
-    Compaction, Cx, Delta, EffectKey, FoundCall, Input, Kept, ModelCall, OpenCall, Partial, Rejected,
-    Settlement, Shown, State, Strategy, SummaryStage,
+    Compaction, Cx, EffectKey, FoundCall, Input, Kept, ModelCall, OpenCall, Rejected, Settlement, State,
+    Strategy, SummaryStage,
 };
 
 /// Messages that may wait for one agent.
@@ -97,6 +100,10 @@ impl State {
                 let open = self.open_call(&call).filter(|c| c.running()).ok_or(Rejected::Stale)?;
                 Ok(vec![Fact::ToolEmitted { call, tool: open.call.name.clone(), event_type, data }])
             }
+            Input::StartJob { call, line } => self.start_job(cx, call, line),
+            Input::KillJob { job, by } => self.kill_job(job, by),
+            Input::JobTold { job, event_type, data } => self.job_noticed(&job, event_type, data),
+            Input::JobEnded { job, end } => self.job_finished(&job, end),
             Input::EffectGone(key) => self.effect_gone(cx, &key),
             Input::Tick => Ok(Vec::new()),
         }
@@ -165,11 +172,16 @@ impl State {
         Some(if same { first() } else { Rejected::KeyReused })
     }
 
+    /// Ends the turn and the background jobs.
     fn interrupt(&self, note: Option<String>, by: String) -> Accepted {
+        let jobs = self.stop_jobs(&by);
         match &self.turn {
-            None => Err(Rejected::Idle),
-            Some(turn) if turn.stop.is_some() => Ok(Vec::new()),
-            Some(_) => Ok(vec![Fact::StopRequested { stop: Stop::Interrupt { note, by } }]),
+            None if self.open_jobs().next().is_none() => Err(Rejected::Idle),
+            Some(turn) if turn.stop.is_none() => {
+                let stop = Fact::StopRequested { stop: Stop::Interrupt { note, by } };
+                Ok([stop].into_iter().chain(jobs).collect())
+            }
+            None | Some(_) => Ok(jobs),
         }
     }
 
@@ -293,7 +305,15 @@ impl State {
     }
 
     fn effect_gone(&self, cx: &Cx<'_>, key: &EffectKey) -> Accepted {
-        let EffectKey::Tool { call, attempt } = key else { return Err(Rejected::Stale) };
+        let (call, attempt) = match key {
+            EffectKey::Tool { call, attempt } => (call, attempt),
+            EffectKey::Job { job } => return self.job_gone(job),
+            EffectKey::Model { .. }
+            | EffectKey::Compact { .. }
+            | EffectKey::Prompt { .. }
+            | EffectKey::Policy { .. }
+            | EffectKey::Hooks { .. } => return Err(Rejected::Stale),
+        };
         let live = |c: &&OpenCall| c.running() && (c.attempt, c.epoch) == (*attempt, self.epoch);
         let open = self.open_call(call).filter(live).ok_or(Rejected::Stale)?;
         match self.turn.as_ref().and_then(|t| t.stop.as_ref()) {
@@ -316,62 +336,6 @@ fn cut_off(max_tokens: u32) -> CallProblem {
         ),
         hint: Some("call again with less content, in several smaller calls".into()),
     }
-}
-
-/// The pieces to show, with starts and ends where the kind changes.
-fn shown_parts(call: &ModelCall, deltas: Vec<Delta>, expose_thinking: bool) -> Vec<ChunkPart> {
-    let mut open = call.partial.blocks.last().filter(|_| call.partial.open).map(Shown::start);
-    let mut parts = Vec::with_capacity(deltas.len() + 2);
-    for delta in deltas {
-        let (start, piece) = match delta {
-            Delta::Thinking(_) if !expose_thinking => continue,
-            Delta::Thinking(text) => (ChunkPart::ThinkStart, ChunkPart::Think(text)),
-            Delta::Text(text) => (ChunkPart::TextStart, ChunkPart::Text(text)),
-        };
-        if open.as_ref() != Some(&start) {
-            parts.extend(end_after(&call.partial, &parts));
-            parts.push(start.clone());
-            open = Some(start);
-        }
-        parts.push(piece);
-    }
-    parts
-}
-
-/// The ends of blocks still open; where hooks made it another answer, what was shown is void and that one is told.
-fn ends(call: &ModelCall, edited: Option<&[Block]>, expose_thinking: bool) -> Vec<ChunkPart> {
-    let open = call.partial.end();
-    let shown = |block: &Block| match block {
-        Block::Text { text } => Some(Shown::Text(text.clone())),
-        Block::Thinking { text } => expose_thinking.then(|| Shown::Thinking(text.clone())),
-        Block::ToolUse { .. } | Block::ToolResult { .. } => None,
-    };
-    let now: Option<Vec<Shown>> = edited.map(|content| content.iter().filter_map(shown).collect());
-    match now.filter(|now| *now != call.partial.blocks) {
-        None => open.into_iter().collect(),
-        Some(now) => {
-            [ChunkPart::Void("post_model".into())].into_iter().chain(now.iter().flat_map(told)).collect()
-        }
-    }
-}
-
-/// A block in one piece.
-fn told(block: &Shown) -> [ChunkPart; 3] {
-    match block {
-        Shown::Text(text) => {
-            [ChunkPart::TextStart, ChunkPart::Text(text.clone()), ChunkPart::TextEnd(text.clone())]
-        }
-        Shown::Thinking(text) => [ChunkPart::ThinkStart, ChunkPart::Think(text.clone()), ChunkPart::ThinkEnd],
-    }
-}
-
-/// The end of the block that is open once these pieces are shown too. Only asked where the kind changes, so
-/// that a long block is not copied for each of its pieces.
-fn end_after(before: &Partial, parts: &[ChunkPart]) -> Option<ChunkPart> {
-    let mut partial =
-        Partial { blocks: before.blocks.last().cloned().into_iter().collect(), open: before.open };
-    parts.iter().for_each(|part| partial.take(part));
-    partial.end()
 }
 
 impl From<ToolError> for CallProblem {

@@ -13,6 +13,9 @@ impl State {
     /// outside must come first.
     #[must_use]
     pub fn advance(&self, cx: &Cx<'_>) -> Option<Fact> {
+        if let Some(ended) = self.advance_jobs(cx) {
+            return Some(ended);
+        }
         let Some(turn) = &self.turn else { return self.begin_turn() };
         if let Some(stop) = out_of_time(cx, turn) {
             return Some(stop);
@@ -29,15 +32,15 @@ impl State {
                 ends: call.partial.end().into_iter().collect(),
             }),
             Phase::Backoff { call, until } => match &turn.stop {
-                Some((stop, _)) => Some(self.stopped(turn, stop)),
+                Some((stop, _)) => self.stopped(turn, stop),
                 None => (*until <= cx.now).then(|| model::started(self, Some(call))),
             },
-            Phase::Overflowed(_) => Some(match &turn.stop {
+            Phase::Overflowed(_) => match &turn.stop {
                 Some((stop, _)) => self.stopped(turn, stop),
-                None => compact::forced(self, cx).unwrap_or_else(|| self.too_long(turn)),
-            }),
+                None => Some(compact::forced(self, cx).unwrap_or_else(|| self.too_long(turn))),
+            },
             Phase::Compacting(compaction) => match &turn.stop {
-                Some((stop, _)) => Some(self.stopped(turn, stop)),
+                Some((stop, _)) => self.stopped(turn, stop),
                 None => compact::advance(self, cx, compaction),
             },
             Phase::Failed(failure) => Some(self.end_turn(
@@ -65,7 +68,11 @@ impl State {
     /// When the agent must be looked at again although nothing came in.
     #[must_use]
     pub fn deadline(&self, cx: &Cx<'_>) -> Option<Millis> {
-        let turn = self.turn.as_ref()?;
+        let turn = self.turn.as_ref().and_then(|turn| self.turn_deadline(cx, turn));
+        [turn, self.jobs_deadline()].into_iter().flatten().min()
+    }
+
+    fn turn_deadline(&self, cx: &Cx<'_>, turn: &Turn) -> Option<Millis> {
         let own = match &turn.phase {
             Phase::Backoff { until, .. } => Some(*until),
             Phase::Compacting(compaction) => compact::deadline(compaction),
@@ -93,7 +100,7 @@ impl State {
 
     fn before_model(&self, cx: &Cx<'_>, turn: &Turn) -> Option<Fact> {
         if let Some((stop, _)) = &turn.stop {
-            return Some(self.stopped(turn, stop));
+            return self.stopped(turn, stop);
         }
         let max = cx.template.limits.max_steps;
         if turn.steps >= max {
@@ -110,11 +117,12 @@ impl State {
         first.or_else(next)
     }
 
-    fn stopped(&self, turn: &Turn, stop: &Stop) -> Fact {
-        match stop {
+    /// The end of a turn that is being stopped; none while the jobs that are stopped with it are there.
+    fn stopped(&self, turn: &Turn, stop: &Stop) -> Option<Fact> {
+        (!self.waits_for_jobs(stop)).then(|| match stop {
             Stop::Interrupt { .. } => self.end_turn(turn, DoneReason::Interrupted, None),
             Stop::Limit { problem } => self.end_turn(turn, DoneReason::Limit, Some(problem.clone())),
-        }
+        })
     }
 
     /// The template may have changed since the compaction was decided on.

@@ -114,8 +114,9 @@ impl State {
                 self.shift(*shift);
             }
             Fact::CompactionFailed { retry_at, usage, .. } => self.compaction_failed(*retry_at, *usage),
-            Fact::Compacted { nth, plan, by, preface, summary, todos, usage, .. } => {
-                self.compacted(entry, *nth, (plan, *by), Parts { preface, summary, todos }, *usage);
+            Fact::Compacted(c) => {
+                let parts = Parts { preface: &c.preface, summary: &c.summary, todos: &c.todos };
+                self.compacted(entry, c.nth, (&c.plan, c.by), parts, c.usage);
             }
             Fact::TodoReminded { reason, content, .. } => self.reminded(entry, *reason, content),
             Fact::PolicyRuled { call, policy, ruling } => {
@@ -151,7 +152,10 @@ impl State {
                 });
                 self.shift(*shift);
             }
-            Fact::ToolEmitted { .. } => {}
+            Fact::ToolEmitted { .. } | Fact::JobTold(_) => {}
+            Fact::JobStarted(started) => self.job_started(entry, started),
+            Fact::JobStopRequested(stop) => self.job_stopping(entry, stop),
+            Fact::JobEnded(ended) => self.job_over(entry, ended),
             Fact::ToolEnded { call, content, .. } => {
                 self.with_call(&call.id, |c| {
                     c.call = call.as_ref().clone();

@@ -6,9 +6,10 @@ use crate::call::Decision;
 use crate::event::Problem;
 use crate::fact::{CallProblem, IdempotencyKey, SendMode};
 use crate::hook::{Amendment, Verdict};
-use crate::id::{CallId, Cursor, MessageId, SnapshotId, TemplateId};
+use crate::id::{CallId, Cursor, JobId, MessageId, SnapshotId, TemplateId};
 use crate::message::{Block, Usage};
 use crate::model::{Finish, ModelError};
+use crate::sandbox::ProcessEnd;
 use crate::todo::Todo;
 use crate::tool::{TodoRefused, ToolError, ToolTraits};
 
@@ -250,6 +251,36 @@ pub enum Input {
         /// The tool's own data.
         data: Value,
     },
+    /// A running call wants a background job.
+    StartJob {
+        /// Which call.
+        call: CallId,
+        /// What the shell is to be given.
+        line: String,
+    },
+    /// A background job is to be gone.
+    KillJob {
+        /// Which.
+        job: JobId,
+        /// Who wants it.
+        by: String,
+    },
+    /// The sandbox noticed something of a background job.
+    JobTold {
+        /// Of which.
+        job: JobId,
+        /// The sandbox's own type.
+        event_type: String,
+        /// The sandbox's own data.
+        data: Value,
+    },
+    /// The process of a background job came to its end.
+    JobEnded {
+        /// Of which.
+        job: JobId,
+        /// How.
+        end: ProcessEnd,
+    },
     /// An effect that was no longer wanted is gone from this process.
     EffectGone(EffectKey),
     /// Time has passed.
@@ -314,6 +345,15 @@ pub enum Rejected {
         "call {0} does not wait to be settled: only one that ran when its writer ended does, after a manual resume"
     )]
     NotUnsettled(CallId),
+    /// More background jobs than one agent may have at once.
+    #[error("{0} background jobs run, which is as many as there may be; end one first")]
+    TooManyJobs(usize),
+    /// The call has started one before.
+    #[error("this call has started the background job {0} already; one call starts one at most")]
+    JobExists(JobId),
+    /// No such job runs.
+    #[error("no background job {0} runs")]
+    NoJob(JobId),
     /// Nothing is under way that could be stopped.
     #[error("the agent is idle")]
     Idle,

@@ -16,6 +16,8 @@ mod context;
 mod evolve;
 mod heritage;
 mod input;
+mod jobs;
+mod partial;
 mod phase;
 mod policy;
 mod project;
@@ -29,11 +31,13 @@ pub use checkpoint::CHECKPOINT_VERSION;
 pub use context::{Compaction, Condensed, Context, Cut, Report, SummaryStage, overhead};
 pub use heritage::{Heritage, Origin};
 pub use input::{Delta, FoundCall, Input, Kept, Rejected, Settlement, Strategy};
+pub use jobs::Job;
+pub use partial::{Partial, Shown};
 pub use phase::Reminders;
 pub use policy::{Ruled, Ruling, rule};
 pub use project::project;
 pub use render::{Prompt, render, summary_prompt};
-pub use state::{Amended, KeyRecord, ModelCall, OpenCall, Partial, Phase, Queued, Round, Shown, State, Turn};
+pub use state::{Amended, KeyRecord, ModelCall, OpenCall, Phase, Queued, Round, State, Turn};
 pub use step::Batch;
 pub use view::{PendingApproval, PendingCall, View};
 pub use wanted::{Effect, EffectKey};
@@ -60,6 +64,8 @@ pub struct Cx<'a> {
     pub window: Option<u32>,
     /// What [`overhead`] gives for the template and its tools.
     pub overhead: u64,
+    /// The sandbox level at which this writer's processes run.
+    pub sandbox: &'a str,
 }
 
 /// Which of the host's hooks are to be asked: plain data, since the machine calls nobody.

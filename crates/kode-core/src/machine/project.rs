@@ -1,12 +1,14 @@
 //! Entries become events, without state: a replay, another node and an old version tell the same.
 
+mod job;
+
 use serde_json::{Map, Value};
 
 use crate::call::{Call, CallState};
 use crate::event::{
     Bookmark, Breakpoint, CompressionPhase, Envelope, ErrorPhase, Event, ReminderCategory, Severity,
 };
-use crate::fact::{CallProblem, ChunkPart, Entry, Fact, Kept, ModelFailure, Shift};
+use crate::fact::{CallProblem, ChunkPart, Compacted, Entry, Fact, Kept, ModelFailure, Shift};
 use crate::message::Usage;
 
 /// The events of one entry, with their cursors.
@@ -45,6 +47,7 @@ pub(super) fn events(fact: &Fact) -> Vec<Event> {
         | Fact::PromptAmended { .. }
         | Fact::PolicyRuled { .. }
         | Fact::HookAnswered { .. }
+        | Fact::JobStopRequested(_)
         | Fact::StopRequested { .. } => Vec::new(),
         Fact::TurnStarted { shift, .. } | Fact::Paused { shift } => moved(Some(shift)),
         Fact::ModelStarted { shift, .. } => moved_by_way_of(Breakpoint::PreModel, Some(shift)),
@@ -74,14 +77,10 @@ pub(super) fn events(fact: &Fact) -> Vec<Event> {
         Fact::CompactionFailed { attempt, failure, usage, .. } => {
             spent(*usage).into_iter().chain([model_error(failure, *attempt, true)]).collect()
         }
-        Fact::Compacted { attempt, summary, before, after, usage, .. } => {
+        Fact::Compacted(compacted) => {
             // One that asked no model began with its end.
-            let start = (*attempt == 0).then(compression_start);
-            start
-                .into_iter()
-                .chain(spent(*usage))
-                .chain([compression_end(summary, *before, *after)])
-                .collect()
+            let start = (compacted.attempt == 0).then(compression_start);
+            start.into_iter().chain(spent(compacted.usage)).chain([compression_end(compacted)]).collect()
         }
         Fact::TodoReminded { reason, todos, content } => vec![
             Event::TodoReminder { todos: todos.clone(), reason: *reason },
@@ -102,6 +101,9 @@ pub(super) fn events(fact: &Fact) -> Vec<Event> {
             event_type: event_type.clone(),
             data: data.clone(),
         }],
+        Fact::JobStarted(started) => vec![job::started(started)],
+        Fact::JobTold(told) => vec![job::told(told)],
+        Fact::JobEnded(ended) => vec![job::ended(ended)],
         Fact::ToolEnded { call, ran, problem, .. } => tool_ended(call, *ran, problem.as_ref()),
         Fact::StepEnded { step, duration_ms, shift } => {
             let complete = Event::StepComplete { step: *step, duration_ms: *duration_ms };
@@ -172,9 +174,10 @@ fn compression_start() -> Event {
 }
 
 /// The ratio in thousandths: the sizes are estimates.
-fn compression_end(summary: &str, before: u64, after: u64) -> Event {
-    let thousandths = u32::try_from(after.saturating_mul(1_000) / before.max(1)).unwrap_or(u32::MAX);
-    let (ratio, summary) = (Some(f64::from(thousandths) / 1_000.0), Some(summary.to_owned()));
+fn compression_end(compacted: &Compacted) -> Event {
+    let Compacted { summary, before, after, .. } = compacted;
+    let thousandths = u32::try_from(after.saturating_mul(1_000) / (*before).max(1)).unwrap_or(u32::MAX);
+    let (ratio, summary) = (Some(f64::from(thousandths) / 1_000.0), Some(summary.clone()));
     Event::ContextCompression {
         phase: CompressionPhase::End,
         ratio,

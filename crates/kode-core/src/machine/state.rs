@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::call::{Call, CallState};
 use crate::event::{AgentState, Breakpoint};
-use crate::fact::{CallProblem, ChunkPart, ModelFailure, SendMode, Stop};
+use crate::fact::{CallProblem, ModelFailure, SendMode, Stop};
 use crate::hook::{Amendment, Verdict};
 use crate::id::{CallId, Cursor, Epoch, MessageId, Millis, Seq, TemplateId};
 use crate::lineage::{Ancestor, Files, Snapshot};
@@ -20,7 +20,7 @@ use crate::model::Finish;
 use crate::todo::TodoList;
 use crate::tool::ToolTraits;
 
-use super::{Compaction, Context, Reminders, Ruling};
+use super::{Compaction, Context, Job, Partial, Reminders, Ruling};
 use crate::pages::Pages;
 
 /// The state of one agent.
@@ -78,6 +78,8 @@ pub struct State {
     pub context: Context,
     /// What the model was told of the todo list without asking.
     pub reminders: Reminders,
+    /// The background jobs that run, and those that ended last.
+    pub jobs: Arc<Vec<Job>>,
 }
 
 /// An accepted message that waits.
@@ -194,71 +196,6 @@ pub struct ModelCall {
     /// Whether the history was condensed for this step because the provider refused it as too long.
     #[serde(default)]
     pub condensed: bool,
-}
-
-/// What an attempt has shown so far.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Partial {
-    /// The blocks, the last one possibly open.
-    pub blocks: Vec<Shown>,
-    /// Whether the last block is open.
-    pub open: bool,
-}
-
-/// One shown block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Shown {
-    /// Reasoning.
-    Thinking(String),
-    /// Text.
-    Text(String),
-}
-
-impl Shown {
-    /// The piece with which such a block begins.
-    #[must_use]
-    pub fn start(&self) -> ChunkPart {
-        match self {
-            Self::Thinking(_) => ChunkPart::ThinkStart,
-            Self::Text(_) => ChunkPart::TextStart,
-        }
-    }
-}
-
-impl Partial {
-    /// Takes one piece in.
-    pub fn take(&mut self, part: &ChunkPart) {
-        match part {
-            ChunkPart::ThinkStart => self.blocks.push(Shown::Thinking(String::new())),
-            ChunkPart::TextStart => self.blocks.push(Shown::Text(String::new())),
-            ChunkPart::Think(delta) | ChunkPart::Text(delta) => match self.blocks.last_mut() {
-                Some(Shown::Thinking(text) | Shown::Text(text)) => text.push_str(delta),
-                None => {}
-            },
-            ChunkPart::ThinkEnd | ChunkPart::TextEnd(_) => {}
-            ChunkPart::Void(_) => self.blocks.clear(),
-        }
-        self.open = !matches!(part, ChunkPart::ThinkEnd | ChunkPart::TextEnd(_) | ChunkPart::Void(_));
-    }
-
-    /// The end of the open block, if there is one.
-    #[must_use]
-    pub fn end(&self) -> Option<ChunkPart> {
-        match self.blocks.last().filter(|_| self.open)? {
-            Shown::Thinking(_) => Some(ChunkPart::ThinkEnd),
-            Shown::Text(text) => Some(ChunkPart::TextEnd(text.clone())),
-        }
-    }
-
-    /// What was shown, as content.
-    #[must_use]
-    pub fn content(&self) -> Vec<Block> {
-        let block = |shown: &Shown| match shown {
-            Shown::Thinking(text) => Block::Thinking { text: text.clone() },
-            Shown::Text(text) => Block::Text { text: text.clone() },
-        };
-        self.blocks.iter().map(block).collect()
-    }
 }
 
 /// The calls of one answer.
@@ -382,18 +319,30 @@ impl State {
         }
     }
 
-    /// Whether nothing is under way and nothing waits.
+    /// Whether no turn is under way and no message waits. A background job may run.
     #[must_use]
     pub fn at_rest(&self) -> bool {
         self.turn.is_none() && self.queue.is_empty()
     }
 
-    /// Whether nothing here needs a writer: the agent is at rest, or only a person is waited for. One that was
-    /// decided on by a process that runs nothing still stands at PAUSED, and needs one.
+    /// Whether nothing at all is under way: the agent is at rest, and no background job runs.
     #[must_use]
-    pub fn may_sleep(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
+        self.at_rest() && self.open_jobs().next().is_none()
+    }
+
+    /// Whether no turn goes on by itself: the agent is at rest, or only a person is waited for. One that was
+    /// decided on by a process that runs nothing still stands at PAUSED, and goes on.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
         let stopping = self.turn.as_ref().is_some_and(|turn| turn.stop.is_some());
         let waits = |round: &Round| round.calls.iter().all(|call| call.ended() || call.undecided());
         self.at_rest() || (self.stage.0 == AgentState::Paused && !stopping && self.round().is_some_and(waits))
+    }
+
+    /// Whether nothing here needs a writer: no turn goes on by itself, and no background job runs.
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
+        self.is_settled() && self.open_jobs().next().is_none()
     }
 }

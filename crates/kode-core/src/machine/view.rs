@@ -12,7 +12,7 @@ use crate::lineage::{Ancestor, Files, Snapshot};
 use crate::message::{Message, Usage};
 use crate::todo::TodoList;
 
-use super::{OpenCall, State};
+use super::{Job, OpenCall, State};
 use crate::pages::Pages;
 
 /// A call that waits for a person.
@@ -50,9 +50,11 @@ pub struct View {
     pub turn_began: Option<Cursor>,
     /// The cursor of the last `done`.
     pub last_done: Cursor,
-    /// Whether nothing is under way and nothing waits.
+    /// Whether no turn is under way and no message waits. A background job may run.
     pub at_rest: bool,
-    may_sleep: bool,
+    settled: bool,
+    /// The background jobs that run, and those that ended last.
+    pub jobs: Arc<Vec<Job>>,
     /// How many steps began.
     pub steps: u32,
     /// How many messages wait.
@@ -97,7 +99,8 @@ impl View {
             turn_began: state.turn.as_ref().map(|turn| turn.began),
             last_done: state.last_done,
             at_rest: state.at_rest(),
-            may_sleep: state.may_sleep(),
+            settled: state.is_settled(),
+            jobs: state.jobs.clone(),
             steps: state.steps,
             queued: state.queue.len(),
             last_safe_point: i64::try_from(safe).unwrap_or(i64::MAX) - 1,
@@ -114,10 +117,28 @@ impl View {
         }
     }
 
-    /// Whether nothing here needs a writer: the agent is at rest, or only a person is waited for.
+    /// Whether nothing here needs a writer: the agent is at rest, or only a person is waited for, and no background
+    /// job runs.
     #[must_use]
     pub fn may_sleep(&self) -> bool {
-        self.may_sleep
+        self.settled && !self.has_jobs()
+    }
+
+    /// Whether no turn goes on by itself: the agent is at rest, or only a person is waited for. Background jobs may
+    /// run, which come to no rest.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether nothing at all is under way: the agent is at rest, and no background job runs.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.at_rest && !self.has_jobs()
+    }
+
+    fn has_jobs(&self) -> bool {
+        self.jobs.iter().any(Job::open)
     }
 
     /// When an agent that sleeps must be taken up although nobody asks for it: its first approval expires.

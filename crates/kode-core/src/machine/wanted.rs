@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::id::CallId;
+use crate::id::{CallId, JobId};
 use crate::tool::ToolTraits;
 
 use super::phase::{compact, model, round};
@@ -55,6 +55,11 @@ pub enum EffectKey {
         /// Which start.
         attempt: u32,
     },
+    /// A background job, which runs whether or not a turn is under way.
+    Job {
+        /// Which.
+        job: JobId,
+    },
 }
 
 /// What an effect needs beside its name.
@@ -89,12 +94,25 @@ pub enum Effect {
         /// The whole input.
         input: Arc<Value>,
     },
+    /// Run a command line in the background.
+    Job {
+        /// What the shell is given.
+        line: String,
+        /// Seconds that it may take.
+        timeout_secs: u64,
+    },
 }
 
 impl State {
     /// The effects that should be in flight. Those of an older writer are not: `advance` settles them first.
     #[must_use]
     pub fn wanted(&self, cx: &Cx<'_>) -> BTreeMap<EffectKey, Effect> {
+        let mut wanted = self.wanted_by_turn(cx);
+        wanted.extend(self.wanted_jobs());
+        wanted
+    }
+
+    fn wanted_by_turn(&self, cx: &Cx<'_>) -> BTreeMap<EffectKey, Effect> {
         let Some(turn) = self.turn.as_ref().filter(|turn| turn.stop.is_none()) else {
             return BTreeMap::new();
         };
@@ -117,7 +135,7 @@ impl State {
         }
     }
 
-    /// The tool runs that are being stopped: each ends with [`super::Input::EffectGone`], also one that this
+    /// The tool runs and jobs that are being stopped: each ends with [`super::Input::EffectGone`], also one that this
     /// process never came to start.
     #[must_use]
     pub fn stopping(&self) -> Vec<EffectKey> {
@@ -125,7 +143,7 @@ impl State {
         let running = self.round().filter(|_| stops).map(|r| r.calls.iter().filter(|c| c.running()));
         let key =
             |open: &super::OpenCall| EffectKey::Tool { call: open.call.id.clone(), attempt: open.attempt };
-        running.into_iter().flatten().map(key).collect()
+        running.into_iter().flatten().map(key).chain(self.stopping_jobs()).collect()
     }
 
     fn wanted_for(&self, cx: &Cx<'_>, open: &super::OpenCall) -> Option<(EffectKey, Effect)> {

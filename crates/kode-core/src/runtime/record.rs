@@ -56,7 +56,7 @@ impl Runtime {
         let feed = shared.hub.feed(id);
         feed.attach(expected, cursor);
         feed.publish(batch);
-        Ok(state.at_rest())
+        Ok(state.is_idle())
     }
 }
 
@@ -79,6 +79,8 @@ fn take(
         // Of what is about to be asked of the model, which is nothing.
         window: None,
         overhead: kit.overhead,
+        // No process runs under it.
+        sandbox: "",
     };
     let mut batch = Batch::default();
     let strategy = if state.manual { Strategy::Manual } else { Strategy::Crash };

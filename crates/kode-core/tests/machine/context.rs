@@ -2,7 +2,7 @@
 //! and interrupts in between. [`Subject`] checks at each step that what the model is sent is valid and holds the
 //! newest request as it was made; here is what a compaction must win.
 
-use kode_core::fact::{CondensedBy, Entry, Fact, SendMode};
+use kode_core::fact::{Compacted, CondensedBy, Entry, Fact, SendMode};
 use kode_core::id::MessageId;
 use kode_core::machine::{EffectKey, FoundCall, Input, Prompt, Strategy as ResumeBy};
 use kode_core::message::{Block, Role, Usage};
@@ -99,7 +99,7 @@ proptest! {
             let before = subject.journal().len();
             play(&mut subject, nth, made);
             let made = &subject.journal()[before..];
-            if let Some(Entry { fact, .. }) = made.iter().rev().find(|e| matches!(e.fact, Fact::Compacted { .. })) {
+            if let Some(Entry { fact, .. }) = made.iter().rev().find(|e| matches!(e.fact, Fact::Compacted(_))) {
                 let steers_on = subject.wanted().keys().any(|key| matches!(key, EffectKey::Model { .. }));
                 if steers_on {
                     check_condensed(&subject, fact, &subject.prompt());
@@ -161,7 +161,7 @@ fn answer(made: &Move, what: &What, key: EffectKey) -> Input {
             let call = |n| FoundCall {
                 name: "reads".into(),
                 input: json!({ "n": n }),
-                traits: Some(ToolTraits { readonly: true, replayable: true }),
+                traits: Some(ToolTraits { readonly: true, replayable: true, ..ToolTraits::NONE }),
                 problem: None,
             };
             let (content, calls) =
@@ -203,7 +203,8 @@ fn todo(n: usize) -> Todo {
 
 /// What a compaction must win, seen from outside.
 fn check_condensed(subject: &Subject, fact: &Fact, prompt: &Prompt) {
-    let Fact::Compacted { plan, by, before, after, summary, .. } = fact else { return };
+    let Fact::Compacted(compacted) = fact else { return };
+    let Compacted { plan, by, before, after, summary, .. } = &**compacted;
     assert!(after < before, "nothing was won: {fact:?}");
     assert_eq!(plan.room > 0, *by != CondensedBy::Cut, "a summary has room and a cut has none: {fact:?}");
     assert_eq!(plan.room > 0, !summary.is_empty());
@@ -239,7 +240,7 @@ fn each_has_a_reason(journal: &[Entry]) {
     let mut reason = true;
     for Entry { seq, fact, .. } in journal {
         match fact {
-            Fact::Compacted { .. } => {
+            Fact::Compacted(_) => {
                 assert!(reason, "entry {seq} condenses again what had just been condensed");
                 reason = false;
             }

@@ -10,6 +10,7 @@ mod elision;
 mod fork;
 mod hooks;
 mod interrupt;
+mod jobs;
 mod limits;
 mod manual;
 mod messages;

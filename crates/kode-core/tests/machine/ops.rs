@@ -1,24 +1,25 @@
 //! Random lives: what may reach an agent from outside, valid or not, in any order.
 
+mod outcome;
+
 use kode_core::call::Decision;
-use kode_core::event::Problem;
-use kode_core::fact::{CallProblem, IdempotencyKey, SendMode};
-use kode_core::hook::{Amendment, Verdict};
-use kode_core::id::{CallId, MessageId, Millis, SnapshotId};
-use kode_core::machine::{self, Delta, EffectKey, FoundCall, Input, Kept, Ruling, Settlement};
-use kode_core::message::{Block, Usage};
-use kode_core::model::{Finish, ModelError};
+use kode_core::fact::{IdempotencyKey, SendMode};
+use kode_core::id::{CallId, JobId, MessageId, Millis, SnapshotId};
+use kode_core::machine::{self, EffectKey, Input, Settlement};
+use kode_core::message::Block;
+use kode_core::sandbox::ProcessEnd;
 use kode_core::template::{PermissionMode, Template};
 use kode_core::todo::{Todo, TodoStatus};
-use kode_core::tool::{ToolError, ToolTraits};
+use kode_core::tool::ToolError;
 use kode_testkit::scenario::{Setup, Subject};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
-use crate::values::{class, text, value};
+use self::outcome::{Outcome, outcome};
+use crate::values::value;
 
 const TOOLS: [&str; 4] = ["reads", "writes", "replays", "unknown"];
 
@@ -38,6 +39,10 @@ pub(crate) enum Op {
     Interrupt,
     /// A stopped effect is gone.
     Gone { which: Index },
+    /// A running call starts a background job, or any call does.
+    Job { which: Index, stray: bool },
+    /// A background job is to be gone, or is, whether or not it is there.
+    JobGoes { which: Index, how: Going },
     /// A todo list.
     Todos { ids: Vec<u8>, version: Option<u64> },
     /// A place gets a name, usable or not.
@@ -53,25 +58,12 @@ pub(crate) enum Op {
     Settle { which: Index, outcome: Settlement, stray: bool },
 }
 
-/// What comes of an effect, for each kind of them.
-#[derive(Debug, Clone)]
-pub(crate) struct Outcome {
-    model: Said,
-    amendment: Result<Amendment, Problem>,
-    ruling: Ruling,
-    verdict: Verdict,
-    kept: Option<Kept>,
-    edited: bool,
-    tool: Result<Value, ToolError>,
-    emits: bool,
-}
-
-/// What a model does.
-#[derive(Debug, Clone)]
-enum Said {
-    Deltas(Vec<Delta>),
-    Finished(Vec<Block>, Vec<FoundCall>, Finish),
-    Failed(ModelError),
+/// How a background job goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Going {
+    Killed,
+    Gone,
+    Ended,
 }
 
 /// What an agent is made of, and what happens to it.
@@ -88,6 +80,9 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(which, decision, stray)| Op::Decide { which, decision, stray }),
         2 => Just(Op::Interrupt),
         3 => any::<Index>().prop_map(|which| Op::Gone { which }),
+        4 => (any::<Index>(), prop::bool::weighted(0.2)).prop_map(|(which, stray)| Op::Job { which, stray }),
+        4 => (any::<Index>(), select(vec![Going::Killed, Going::Gone, Going::Ended]))
+            .prop_map(|(which, how)| Op::JobGoes { which, how }),
         1 => (vec(0..3u8, 0..3), option::of(0..3u64)).prop_map(|(ids, version)| Op::Todos { ids, version }),
         1 => select(vec!["a", "b", "7", ""]).prop_map(Op::Snapshot),
         4 => (select(vec![0, 1, 999, 5_000, 60_000, 90_000_000]), any::<bool>())
@@ -161,79 +156,6 @@ fn setup() -> impl Strategy<Value = Setup> {
     )
 }
 
-fn outcome() -> impl Strategy<Value = Outcome> {
-    let verdict = prop_oneof![
-        4 => Just(Verdict::Continue),
-        1 => Just(Verdict::Ask { reason: "why".into() }),
-        1 => Just(Verdict::Deny { reason: "no".into() }),
-        1 => value().prop_map(|value| Verdict::Result { value }),
-    ];
-    let tool = prop_oneof![3 => value().prop_map(Ok), 1 => Just(Err(ToolError::new("broken", "it broke")))];
-    let ruling = prop_oneof![
-        3 => Just(Ruling::Allow),
-        1 => Just(Ruling::Ask("why".into())),
-        1 => Just(Ruling::Deny("no".into())),
-    ];
-    let says = (amendment(), ruling, verdict, option::of(kept()));
-    (said(), says, tool, prop::bool::weighted(0.2), prop::bool::weighted(0.2)).prop_map(
-        |(model, (amendment, ruling, verdict, kept), tool, emits, edited)| Outcome {
-            model,
-            amendment,
-            ruling,
-            verdict,
-            kept,
-            edited,
-            tool,
-            emits,
-        },
-    )
-}
-
-fn amendment() -> impl Strategy<Value = Result<Amendment, Problem>> {
-    let changes = (option::of(text()), vec(text(), 0..3), option::of(text()), option::of(0..9u32));
-    let amendment = changes
-        .prop_map(|(system, notes, model, max_tokens)| Ok(Amendment { system, notes, model, max_tokens }));
-    let failed = Problem { code: "hook_failed".into(), message: "a hook failed".into() };
-    prop_oneof![5 => amendment, 1 => Just(Err(failed))]
-}
-
-fn kept() -> impl Strategy<Value = Kept> {
-    (any::<u64>(), any::<bool>()).prop_map(|(bytes, whole)| Kept { bytes, whole })
-}
-
-fn said() -> impl Strategy<Value = Said> {
-    let delta = || prop_oneof![text().prop_map(Delta::Text), text().prop_map(Delta::Thinking)];
-    let block = prop_oneof![
-        3 => text().prop_map(Block::text),
-        1 => text().prop_map(|text| Block::Thinking { text }),
-    ];
-    let finish = select(vec![Finish::Stop, Finish::ToolCalls, Finish::Length]);
-    prop_oneof![
-        4 => vec(delta(), 0..4).prop_map(Said::Deltas),
-        5 => (vec(block, 0..3), vec(found(), 0..5), finish).prop_map(|(b, c, f)| Said::Finished(b, c, f)),
-        2 => (any::<bool>(), option::of(select(vec![0, 3_000, 200_000])), class())
-            .prop_map(|(retryable, retry_after, class)| Said::Failed(ModelError {
-                retryable,
-                retry_after,
-                ..ModelError::fatal(class, "scripted")
-            })),
-    ]
-}
-
-fn found() -> impl Strategy<Value = FoundCall> {
-    (select(TOOLS.to_vec()), value(), prop::bool::weighted(0.1)).prop_map(|(name, input, invalid)| {
-        let traits =
-            ToolTraits { readonly: name == "reads", replayable: matches!(name, "reads" | "replays") };
-        let known = name != "unknown";
-        let problem = (invalid || !known).then(|| CallProblem {
-            code: "invalid".into(),
-            message: "it cannot run".into(),
-            hint: None,
-        });
-        FoundCall { name: name.into(), input, traits: known.then_some(traits), problem }
-    })
-}
-
 impl Op {
     /// The input that this is now; none where time alone passes or nothing fits.
     pub(crate) fn input(&self, subject: &Subject, nth: usize) -> Option<Input> {
@@ -260,6 +182,16 @@ impl Op {
                 let calls = calls(subject, |c| c.running());
                 let (call, attempt) = (!calls.is_empty()).then(|| which.get(&calls).clone())?;
                 Some(Input::EffectGone(EffectKey::Tool { call, attempt }))
+            }
+            Self::Job { which, stray } => {
+                let calls = calls(subject, |c| *stray || c.running());
+                let call = (!calls.is_empty()).then(|| which.get(&calls).0.clone())?;
+                Some(Input::StartJob { call, line: "sleep 1".into() })
+            }
+            Self::JobGoes { which, how } => {
+                let jobs = &subject.state().jobs;
+                let job = (!jobs.is_empty()).then(|| which.get(jobs.as_slice()).id.clone())?;
+                Some(how.of(job))
             }
             Self::Todos { ids, version } => Some(todos(ids, *version)),
             Self::Snapshot(label) => Some(Input::Snapshot { id: SnapshotId::new(*label) }),
@@ -295,6 +227,8 @@ impl Op {
             | Self::Decide { .. }
             | Self::Interrupt
             | Self::Gone { .. }
+            | Self::Job { .. }
+            | Self::JobGoes { .. }
             | Self::Settle { .. }
             | Self::Todos { .. }
             | Self::Snapshot(_) => {}
@@ -302,55 +236,12 @@ impl Op {
     }
 }
 
-impl Outcome {
-    fn of(&self, key: EffectKey) -> Input {
-        match key {
-            EffectKey::Model { step, attempt } => self.model.of(step, attempt, self.edited),
-            EffectKey::Compact { nth, attempt } => self.model.summary(nth, attempt),
-            EffectKey::Prompt { step, messages } => {
-                Input::PromptAmended { step, messages, outcome: self.amendment.clone() }
-            }
-            EffectKey::Policy { call, policy } => {
-                Input::PolicyRuled { call, policy, ruling: self.ruling.clone() }
-            }
-            EffectKey::Hooks { call } => Input::HookAnswered { call, verdict: self.verdict.clone() },
-            EffectKey::Tool { call, .. } if self.emits => {
-                Input::ToolEmitted { call, event_type: "note".into(), data: Value::Null }
-            }
-            EffectKey::Tool { call, attempt } => {
-                Input::ToolFinished { call, attempt, outcome: self.tool.clone(), kept: self.kept }
-            }
-        }
-    }
-}
-
-impl Said {
-    fn of(&self, step: u32, attempt: u32, edited: bool) -> Input {
-        match self.clone() {
-            Self::Deltas(deltas) => Input::ModelDeltas { step, attempt, deltas },
-            Self::Finished(content, calls, finish) => {
-                let input_tokens = (step * 97 + attempt) as u64 % 1_200;
-                let usage = Usage { input_tokens, ..Usage::default() };
-                Input::ModelFinished { step, attempt, content, calls, finish, usage, edited }
-            }
-            Self::Failed(error) => Input::ModelFailed { step, attempt, error },
-        }
-    }
-}
-
-impl Said {
-    /// The same as a summary: pieces alone are none.
-    fn summary(&self, nth: u32, attempt: u32) -> Input {
-        let usage = Usage::default();
-        match self.clone() {
-            Self::Deltas(_) => {
-                Input::Summarised { nth, attempt, text: " ".into(), finish: Finish::Stop, usage }
-            }
-            Self::Finished(content, _, finish) => {
-                let text = content.iter().filter_map(Block::as_text).collect();
-                Input::Summarised { nth, attempt, text, finish, usage }
-            }
-            Self::Failed(error) => Input::SummaryFailed { nth, attempt, error },
+impl Going {
+    fn of(self, job: JobId) -> Input {
+        match self {
+            Self::Killed => Input::KillJob { job, by: "someone".into() },
+            Self::Gone => Input::EffectGone(EffectKey::Job { job }),
+            Self::Ended => Input::JobEnded { job, end: ProcessEnd::TimedOut },
         }
     }
 }

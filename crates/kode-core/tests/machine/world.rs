@@ -5,6 +5,7 @@ use kode_core::hook::{Amendment, Verdict};
 use kode_core::machine::{EffectKey, Input, OpenCall, Ruling, Settlement};
 use kode_core::message::{Block, Usage};
 use kode_core::model::Finish;
+use kode_core::sandbox::ProcessEnd;
 use kode_testkit::scenario::Subject;
 use serde_json::json;
 
@@ -61,11 +62,15 @@ pub(crate) fn answer(key: EffectKey) -> Input {
         EffectKey::Tool { call, attempt } => {
             Input::ToolFinished { call, attempt, outcome: Ok(json!({ "ok": true })), kept: None }
         }
+        EffectKey::Job { job } => Input::JobEnded { job, end: ProcessEnd::Exited { code: 0 } },
     }
 }
 
 /// The host's word, a decision, or the end of a process that was stopped.
 fn unblock(subject: &Subject) -> Option<Input> {
+    if let Some(stopped) = subject.state().open_jobs().find(|job| job.stop.is_some()) {
+        return Some(Input::EffectGone(EffectKey::Job { job: stopped.id.clone() }));
+    }
     let round = subject.state().round()?;
     if let Some(open) = subject.state().unsettled().next() {
         let (call, by) = (open.call.id.clone(), "world".into());

@@ -10,6 +10,7 @@ mod failures;
 mod forks;
 mod hooks;
 mod interrupts;
+mod jobs;
 mod listeners;
 mod policies;
 mod record;

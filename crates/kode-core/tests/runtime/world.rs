@@ -29,7 +29,7 @@ impl TypedTool for Slow {
     type Args = NoArgs;
     const NAME: &'static str = "slow";
     const DESCRIPTION: &'static str = "Takes its time.";
-    const TRAITS: ToolTraits = ToolTraits { readonly: true, replayable: false };
+    const TRAITS: ToolTraits = ToolTraits { readonly: true, ..ToolTraits::NONE };
 
     async fn run(&self, cx: &ToolCx, _: NoArgs) -> Result<Value, ToolError> {
         cx.emit("begun", json!(null)).await;
@@ -103,6 +103,18 @@ impl World {
         parts.world(builder.build().unwrap())
     }
 
+    /// The same with files, and processes, of the test's own.
+    pub(crate) fn in_sandbox(
+        store: MemoryStore,
+        files: MemorySandbox,
+        template: Template,
+        scripts: impl IntoIterator<Item = Script>,
+        more: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder,
+    ) -> Self {
+        let (builder, parts) = Self::builder_in(store, files, template, scripts);
+        parts.world(more(builder).build().unwrap())
+    }
+
     /// The same with more in its runtime.
     pub(crate) fn built(
         template: Template,
@@ -126,9 +138,18 @@ impl World {
         template: Template,
         scripts: impl IntoIterator<Item = Script>,
     ) -> (RuntimeBuilder, Parts) {
+        Self::builder_in(store, MemorySandbox::new(), template, scripts)
+    }
+
+    fn builder_in(
+        store: MemoryStore,
+        files: MemorySandbox,
+        template: Template,
+        scripts: impl IntoIterator<Item = Script>,
+    ) -> (RuntimeBuilder, Parts) {
         let (model, clock, gate) =
             (ScriptedModel::new(scripts), Arc::new(SimClock::default()), Gate::default());
-        let (files, faults) = (Arc::new(MemorySandbox::new()), Faults::none());
+        let (files, faults) = (Arc::new(files), Faults::none());
         let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(store.clone(), faults.clone()));
         let builder = Runtime::builder(faulty, model.clone(), files.clone())
             .tool(Arc::new(Typed(Slow(gate.clone()))))

@@ -24,8 +24,8 @@
 //!
 //! | line | does |
 //! |---|---|
-//! | `template CLAUSE; …` | puts a template in force, from its defaults. Clauses: `ask`, `allow`, `deny` TOOL…, `mode auto\|approval\|readonly\|POLICY`, `expire 30s`, `parallel 2`, `max_steps 3`, `max_tokens 100`, `turn 60s`, `tool_timeout 10s`, `expose_thinking`, `system "…"`, `language zh`, `offers` TOOL…, `window 8000`, `threshold 0.8`, `remind 10`, `remind_on_start`, `hooks`, `prompt_hooks` |
-//! | `tools NAME [readonly] [replayable], …` | adds tools to `fs_read` (both), `fs_write` and `bash_run` |
+//! | `template CLAUSE; …` | puts a template in force, from its defaults. Clauses: `ask`, `allow`, `deny` TOOL…, `mode auto\|approval\|readonly\|POLICY`, `expire 30s`, `parallel 2`, `max_steps 3`, `max_tokens 100`, `turn 60s`, `tool_timeout 10s`, `jobs 1h`, `expose_thinking`, `system "…"`, `language zh`, `offers` TOOL…, `window 8000`, `threshold 0.8`, `remind 10`, `remind_on_start`, `hooks`, `prompt_hooks` |
+//! | `tools NAME [readonly] [replayable] [processes], …` | adds tools to `fs_read` (both), `fs_write` and `bash_run` |
 //! | `open [manual]` · `create` · `start` | a writer takes the agent up · the agent comes to exist · both |
 //! | `say "text"\|bytes N [queue\|steer\|interrupt\|reject] [key K] [as ID]` | a message; its id is `m1`, `m2`, … unless given |
 //! | `delta "text"` · `think "text"` | a piece of the answer under way |
@@ -38,7 +38,10 @@
 //! | `decide CALL allow\|deny [by NAME] ["note"]` | a person's decision |
 //! | `tool CALL [attempt N] ok {…}\|bytes N\|error CODE ["message"] ["hint"] [kept BYTES]` | a tool comes to its end |
 //! | `emit CALL TYPE {…}` | a running tool says something |
-//! | `interrupt ["note"] [by NAME]` · `gone CALL\|model` | a stop is asked for · what was stopped is gone |
+//! | `job start CALL "line"` | a running call starts a background job; of `call_1_0` it is `shell_1_0` |
+//! | `job JOB ends exited N\|signaled N\|timed_out\|over_limit memory\|disk\|output "…"\|failed "why"` | its process comes to its end |
+//! | `job JOB tells TYPE {…}` · `kill JOB [by NAME]` | the sandbox notices something of it · it is to be gone, for the model unless said |
+//! | `interrupt ["note"] [by NAME]` · `gone CALL\|JOB\|model` | a stop is asked for · what was stopped is gone |
 //! | `todos [version N] [{…}, …]` | the todo list is replaced |
 //! | `advance 5s` · `wait 5s` | time passes and the machine is told · and is not told |
 //! | `crash [for 10s] [manual]` | the writer ends without a word; the next one reads the journal and opens |

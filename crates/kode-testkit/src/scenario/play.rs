@@ -11,7 +11,7 @@ use kode_core::model::Finish;
 use kode_core::tool::ToolTraits;
 use serde_json::{Map, Value};
 
-use super::script::{Asked, Attempt, Command, Finished, Line, Text};
+use super::script::{Asked, Attempt, Command, Finished, Gone, Line, Text};
 use super::subject::Subject;
 use super::template::Setup;
 use super::{Beat, Played};
@@ -41,7 +41,7 @@ struct Player {
 impl Player {
     fn new() -> Self {
         let changes = ToolTraits::default();
-        let reads = ToolTraits { readonly: true, replayable: true };
+        let reads = ToolTraits { readonly: true, replayable: true, ..changes };
         let tools = [("fs_read", reads), ("fs_write", changes), ("bash_run", changes)];
         Self {
             subject: Subject::new(Setup::default()),
@@ -143,7 +143,11 @@ impl Player {
             Command::Decide { call, decision, by, note } => vec![Input::Decide { call, decision, by, note }],
             Command::Hook { call, verdict } => vec![Input::HookAnswered { call, verdict }],
             Command::Emit { call, event_type, data } => vec![Input::ToolEmitted { call, event_type, data }],
-            Command::Gone { call } => vec![Input::EffectGone(self.gone(call))],
+            Command::Gone(gone) => vec![Input::EffectGone(self.gone(gone))],
+            Command::Job { call, line } => vec![Input::StartJob { call, line }],
+            Command::JobTold { job, event_type, data } => vec![Input::JobTold { job, event_type, data }],
+            Command::JobEnded { job, end } => vec![Input::JobEnded { job, end }],
+            Command::Kill { job, by } => vec![Input::KillJob { job, by }],
             Command::Interrupt { note, by } => vec![Input::Interrupt { note, by }],
             Command::Todos { version, todos } => vec![Input::SetTodos { todos, version }],
             Command::Wait(time) => {
@@ -206,7 +210,8 @@ impl Player {
             | EffectKey::Compact { .. }
             | EffectKey::Policy { .. }
             | EffectKey::Hooks { .. }
-            | EffectKey::Tool { .. } => None,
+            | EffectKey::Tool { .. }
+            | EffectKey::Job { .. } => None,
         });
         let state = self.subject.state();
         prompt.next_back().unwrap_or((state.steps + 1, state.transcript.len()))
@@ -217,10 +222,11 @@ impl Player {
         self.subject.state().open_call(call).map_or(1, |open| open.attempt.max(1))
     }
 
-    fn gone(&self, call: Option<kode_core::id::CallId>) -> EffectKey {
-        match call {
-            Some(call) => EffectKey::Tool { attempt: self.starts(&call), call },
-            None => {
+    fn gone(&self, gone: Gone) -> EffectKey {
+        match gone {
+            Gone::Tool(call) => EffectKey::Tool { attempt: self.starts(&call), call },
+            Gone::Job(job) => EffectKey::Job { job },
+            Gone::Model => {
                 let (step, attempt) = self.attempt(None);
                 EffectKey::Model { step, attempt }
             }

@@ -1,15 +1,18 @@
 //! The language of scripts: one line, one command. Reads, and never runs.
 
+mod job;
+
 use std::collections::BTreeMap;
 
 use kode_core::call::Decision;
 use kode_core::event::Problem;
 use kode_core::fact::SendMode;
 use kode_core::hook::{Amendment, Verdict};
-use kode_core::id::{CallId, Millis, Seq, SnapshotId};
+use kode_core::id::{CallId, JobId, Millis, Seq, SnapshotId};
 use kode_core::lineage::ForkPoint;
 use kode_core::machine::{Delta, Ruling, Settlement, Strategy};
 use kode_core::model::{ErrorClass, Finish, ModelError};
+use kode_core::sandbox::ProcessEnd;
 use kode_core::todo::Todo;
 use kode_core::tool::{ToolError, ToolTraits};
 use serde_json::Value;
@@ -64,6 +67,14 @@ pub(super) type Attempt = Option<(u32, u32)>;
 /// Why an answer ends, and what its request took, where the line says so.
 pub(super) type Finished = (Option<Finish>, Option<u64>);
 
+/// What is gone.
+#[derive(Debug, Clone)]
+pub(super) enum Gone {
+    Model,
+    Tool(CallId),
+    Job(JobId),
+}
+
 /// What a line does.
 #[derive(Debug, Clone)]
 pub(super) enum Command {
@@ -84,7 +95,11 @@ pub(super) enum Command {
     Policy { call: CallId, policy: Option<String>, ruling: Ruling },
     Hook { call: CallId, verdict: Verdict },
     Emit { call: CallId, event_type: String, data: Value },
-    Gone { call: Option<CallId> },
+    Gone(Gone),
+    Job { call: CallId, line: String },
+    JobTold { job: JobId, event_type: String, data: Value },
+    JobEnded { job: JobId, end: ProcessEnd },
+    Kill { job: JobId, by: String },
     Interrupt { note: Option<String>, by: String },
     Todos { version: Option<u64>, todos: Vec<Todo> },
     Wait(Millis),
@@ -129,7 +144,9 @@ fn command(words: &mut Words<'_>) -> Result<Command, String> {
         "policy" => policy(words)?,
         "hook" => Command::Hook { call: call(words)?, verdict: verdict(words)? },
         "emit" => emit(words)?,
-        "gone" => Command::Gone { call: if words.takes("model") { None } else { Some(call(words)?) } },
+        "gone" => Command::Gone(job::gone(words)?),
+        "job" => job::command(words)?,
+        "kill" => Command::Kill { job: job::name(words)?, by: job::by(words)? },
         "interrupt" => Command::Interrupt { note: words.maybe_text()?, by: by(words)? },
         "todos" => todos(words)?,
         "wait" => Command::Wait(words.duration()?),
@@ -176,7 +193,8 @@ fn tools(words: &mut Words<'_>) -> Result<Command, String> {
             match word.as_str() {
                 "readonly" => traits.readonly = true,
                 "replayable" => traits.replayable = true,
-                _ => return Err(format!("{word:?} is no trait; traits are readonly, replayable")),
+                "processes" => traits.processes = true,
+                _ => return Err(format!("{word:?} is no trait; traits are readonly, replayable, processes")),
             }
         }
         tools.insert(name, traits);

@@ -37,6 +37,7 @@ impl Surroundings {
             hooks: Hooked { calls: self.setup.hooks, tools: &[], prompts: self.setup.prompt_hooks },
             window: None,
             overhead: overhead(&self.setup.template, &[]),
+            sandbox: "simulated",
         }
     }
 }

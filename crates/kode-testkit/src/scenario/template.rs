@@ -51,6 +51,7 @@ impl Setup {
             "max_tokens" => limits.max_tokens = words.parsed("a number of tokens")?,
             "turn" => limits.turn_secs = words.duration()? / 1_000,
             "tool_timeout" => limits.tool_timeout_secs = words.duration()? / 1_000,
+            "jobs" => limits.job_secs = words.duration()? / 1_000,
             "expose_thinking" => self.template.expose_thinking = true,
             "system" => self.template.system_prompt = words.json("the system prompt")?,
             "offers" => self.template.tools = ToolSet::These(words.words()),

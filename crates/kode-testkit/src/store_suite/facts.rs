@@ -12,7 +12,7 @@ fn call(state: &str) -> Value {
     json!({
         "id": "call_1_0", "name": "fs_read", "state": state, "inputPreview": "{\"path\":\"ä\"}",
         "approval": {"reason": "policy", "requestedAt": 1, "expiresAt": 2, "decision": "allow", "decidedBy": "anna", "note": "fine"},
-        "result": {"lines": [1, 2.5, null]}, "keptBytes": 70000, "error": "", "isError": false, "startedAt": 3, "completedAt": 4,
+        "result": {"lines": [1, 2.5, null]}, "keptBytes": 70000, "error": "", "isError": false, "sandbox": "isolated", "startedAt": 3, "completedAt": 4,
         "durationMs": 1, "auditTrail": [{"state": "PENDING", "timestamp": 1, "note": "asked"}]
     })
 }
@@ -99,6 +99,24 @@ fn call_facts() -> Value {
     ])
 }
 
+fn job_facts() -> Value {
+    let end = |end: Value| json!({"fact": "job_ended", "job": "shell_1_0", "call": "call_1_0", "tool": "bash_run", "end": end});
+    json!([
+        {"fact": "job_started", "job": "shell_1_0", "call": "call_1_0", "tool": "bash_run", "line": "sleep 1 \n# ä",
+            "timeout_secs": 28_800},
+        {"fact": "job_stop_requested", "job": "shell_1_0", "by": "model"},
+        {"fact": "job_told", "job": "shell_1_0", "call": "call_1_0", "tool": "bash_run", "event_type": "refused",
+            "data": {"host": "example.org", "port": null}},
+        end(json!({"how": "ended", "end": "exited", "code": 255})),
+        end(json!({"how": "ended", "end": "signaled", "signal": 9})),
+        end(json!({"how": "ended", "end": "timed_out"})),
+        end(json!({"how": "ended", "end": "over_limit", "limit": "memory", "message": "more than 2 GiB"})),
+        end(json!({"how": "ended", "end": "failed", "message": "no more processes"})),
+        end(json!({"how": "killed", "by": "interrupt"})),
+        end(json!({"how": "lost"}))
+    ])
+}
+
 fn context_facts() -> Value {
     let plan = json!({"up_to": 7, "kept": [2, 6], "cut": 4096, "room": 512});
     json!([
@@ -122,7 +140,7 @@ fn parse(facts: Value) -> Vec<Fact> {
 /// Never, while the samples are facts.
 #[must_use]
 pub fn every_kind() -> Vec<Fact> {
-    let all = [turn_facts(), lineage_facts(), model_facts(), call_facts(), context_facts()];
+    let all = [turn_facts(), lineage_facts(), model_facts(), call_facts(), job_facts(), context_facts()];
     all.into_iter().flat_map(parse).collect()
 }
 
@@ -184,17 +202,21 @@ mod tests {
             Fact::Snapshotted { .. } => 24,
             Fact::CompactionStarted { .. } => 25,
             Fact::CompactionFailed { .. } => 26,
-            Fact::Compacted { .. } => 27,
+            Fact::Compacted(_) => 27,
             Fact::TodoReminded { .. } => 28,
             Fact::Elided { .. } => 29,
             Fact::PromptAmended { .. } => 30,
             Fact::PolicyRuled { .. } => 31,
+            Fact::JobStarted(_) => 32,
+            Fact::JobStopRequested(_) => 33,
+            Fact::JobTold(_) => 34,
+            Fact::JobEnded(_) => 35,
         }
     }
 
     #[test]
     fn there_is_a_sample_of_every_kind() {
         let kinds: BTreeSet<u32> = every_kind().iter().map(kind).collect();
-        assert_eq!(kinds, (0..=31).collect());
+        assert_eq!(kinds, (0..=35).collect());
     }
 }

@@ -2,7 +2,7 @@
 //! an excerpt where it gives none of use.
 
 use crate::event::{AgentState, Breakpoint};
-use crate::fact::{CompactionPlan, CondensedBy, Fact};
+use crate::fact::{Compacted, CompactionPlan, CondensedBy, Fact};
 use crate::id::Millis;
 use crate::machine::context::{self, Parts, Planned};
 use crate::machine::{Compaction, Cx, Effect, EffectKey, State, SummaryStage};
@@ -131,5 +131,16 @@ fn condensed(
     };
     let after =
         context::after(state, cx, &plan, Parts { preface: &preface, summary: &summary, todos: &todos });
-    Fact::Compacted { nth, attempt, plan, by, preface, summary, todos, before, after, usage }
+    Fact::Compacted(Box::new(Compacted {
+        nth,
+        attempt,
+        plan,
+        by,
+        preface,
+        summary,
+        todos,
+        before,
+        after,
+        usage,
+    }))
 }

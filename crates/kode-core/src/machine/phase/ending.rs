@@ -115,9 +115,16 @@ fn closed(cx: &Cx<'_>, open: &OpenCall, state: CallState, problem: CallProblem) 
 
 fn ended(cx: &Cx<'_>, open: &OpenCall, state: CallState, note: Option<String>) -> Call {
     let mut call = open.call.clone().entering(state, cx.now, note);
+    call.sandbox = level(cx, open);
     call.completed_at = Some(cx.now);
     call.duration_ms = call.started_at.map(|at| cx.now.saturating_sub(at));
     call
+}
+
+/// The level at which the call ran. What an older writer's processes ran at is not known.
+fn level(cx: &Cx<'_>, open: &OpenCall) -> Option<String> {
+    let ran = open.attempt > 0 && open.epoch == cx.epoch;
+    (ran && open.traits.is_some_and(|traits| traits.processes)).then(|| cx.sandbox.to_owned())
 }
 
 /// A problem as the model reads it.

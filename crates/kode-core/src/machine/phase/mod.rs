@@ -14,6 +14,9 @@ use crate::id::Millis;
 
 use super::State;
 
+/// How long what is to be stopped may take to be gone before its end is told without it.
+pub(super) const STOP_GRACE: Millis = 5_000;
+
 /// The time `secs` later, or the end of time: a template may hold any number.
 pub(super) fn after(at: Millis, secs: u64) -> Millis {
     at.saturating_add(secs.saturating_mul(1_000))

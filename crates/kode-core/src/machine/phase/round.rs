@@ -7,10 +7,7 @@ use crate::hook::Verdict;
 use crate::id::Millis;
 use crate::machine::{Cx, OpenCall, Round, Ruled, Ruling, State, rule};
 
-use super::{after, ending, shift};
-
-/// How long a stopped call may take to be gone before its result is given without it.
-const STOP_GRACE: Millis = 5_000;
+use super::{STOP_GRACE, after, ending, shift};
 
 /// What stands between a call and its start.
 enum Gate {

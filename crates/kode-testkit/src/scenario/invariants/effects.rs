@@ -46,6 +46,9 @@ impl Effects {
                 *self.starts.entry(call.clone()).or_default() += 1;
                 self.started.insert(EffectKey::Tool { call: call.clone(), attempt: *attempt }, entry.epoch);
             }
+            Fact::JobStarted(started) => {
+                self.started.insert(EffectKey::Job { job: started.job.clone() }, entry.epoch);
+            }
             Fact::Opened { sealed, strategy, .. } => {
                 self.sealed = sealed.iter().cloned().collect();
                 self.manual = strategy == "manual";
@@ -88,7 +91,10 @@ impl Effects {
             self.over.append(&mut self.wanted);
             self.over.retain(|key| match key {
                 EffectKey::Prompt { .. } | EffectKey::Policy { .. } | EffectKey::Hooks { .. } => false,
-                EffectKey::Model { .. } | EffectKey::Compact { .. } | EffectKey::Tool { .. } => true,
+                EffectKey::Model { .. }
+                | EffectKey::Compact { .. }
+                | EffectKey::Tool { .. }
+                | EffectKey::Job { .. } => true,
             });
             self.epoch = epoch;
         }
@@ -112,6 +118,10 @@ impl Effects {
                 let replayable = state.open_call(call).and_then(|c| c.traits).is_some_and(|t| t.replayable);
                 let starts = self.starts.get(call).copied().unwrap_or_default();
                 hold!(starts == 1 || replayable, "{call} was started {starts} times and is not replayable");
+                Ok(())
+            }
+            EffectKey::Job { .. } => {
+                hold!(durable, "{key:?} is wanted before its start is durable");
                 Ok(())
             }
             EffectKey::Prompt { step, .. } => {
@@ -146,7 +156,9 @@ fn deadline(cx: &Cx<'_>, state: &State) -> Checked {
 fn not_stuck(cx: &Cx<'_>, state: &State) -> Checked {
     let Some(turn) = &state.turn else { return Ok(()) };
     let calls = || state.round().into_iter().flat_map(|round| &round.calls);
-    let waits = !state.wanted(cx).is_empty()
+    let stopping = state.stopping().iter().any(|key| matches!(key, EffectKey::Job { .. }));
+    let waits = state.wanted(cx).keys().any(|key| !matches!(key, EffectKey::Job { .. }))
+        || (turn.stop.is_some() && stopping)
         || matches!(turn.phase, kode_core::machine::Phase::Backoff { .. })
         || state.compaction().is_some_and(|c| matches!(c.stage, SummaryStage::Waiting { .. }))
         || (turn.stop.is_some() && calls().any(OpenCall::running))

@@ -2,6 +2,7 @@
 //! broken; none of them decides what an agent does.
 
 mod effects;
+mod jobs;
 mod journal;
 mod moves;
 mod prompt;
@@ -34,6 +35,7 @@ pub(super) struct Invariants {
     story: story::Story,
     turns: turns::Turns,
     effects: effects::Effects,
+    jobs: jobs::Jobs,
 }
 
 impl Invariants {
@@ -42,10 +44,11 @@ impl Invariants {
         let told = project(entry);
         self.journal.entry(entry, &told)?;
         self.effects.entry(entry)?;
+        self.jobs.entry(entry)?;
         self.turns.entry(entry, &told)?;
         for envelope in &told {
             self.moves.event(&envelope.event)?;
-            self.story.event(&envelope.event)?;
+            self.story.event(&envelope.event, jobs::tells(&entry.fact))?;
         }
         Ok(())
     }
@@ -59,6 +62,7 @@ impl Invariants {
         self.moves.state(state)?;
         self.turns.state(state)?;
         self.effects.state(cx, state)?;
+        self.jobs.state(cx, state)?;
         safe_point(state)?;
         forkable(state)
     }

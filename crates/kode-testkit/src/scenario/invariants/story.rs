@@ -32,7 +32,8 @@ pub(super) struct Story {
 }
 
 impl Story {
-    pub(super) fn event(&mut self, event: &Event) -> Checked {
+    /// `of_job`: whether it is told of a background job, which outlives its call.
+    pub(super) fn event(&mut self, event: &Event, of_job: bool) -> Checked {
         self.block_event(event)?;
         match event {
             Event::ToolStart { call } => {
@@ -57,6 +58,9 @@ impl Story {
             }
             Event::ToolEnd { call } => self.tool_end(call)?,
             Event::ToolExecuted { call } => self.open_call(&call.id).map(drop)?,
+            Event::ToolCustomEvent { call_id, .. } if of_job => {
+                hold!(self.calls.contains_key(call_id), "a job of {call_id}, which never started");
+            }
             Event::ToolCustomEvent { call_id, .. } => self.open_call(call_id).map(drop)?,
             Event::Done { .. } => {
                 let open: Vec<_> = self.calls.iter().filter(|(_, told)| !told.ended).collect();

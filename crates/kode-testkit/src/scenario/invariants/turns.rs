@@ -46,7 +46,8 @@ impl Turns {
             )
         };
         let ended = matches!(entry.fact, Fact::TurnEnded { .. });
-        let stray = told.iter().find(|e| !self.under_way && !ended && !outside(&e.event));
+        let of_job = super::jobs::tells(&entry.fact);
+        let stray = told.iter().find(|e| !self.under_way && !ended && !of_job && !outside(&e.event));
         hold!(stray.is_none(), "told outside of any turn: {stray:?}");
         Ok(())
     }

@@ -25,7 +25,10 @@ fn detail(event: &Event) -> String {
         Event::TextChunkEnd { step, text } => format!("{step} {}", quoted(text)),
         Event::TextReset { step, reason } => format!("{step} {reason}"),
         Event::ToolStart { call: told } | Event::ToolError { call: told, .. } => call(told),
-        Event::ToolExecuted { call: told } => format!("{} {}", told.id, name(told.state)),
+        Event::ToolExecuted { call: told } => {
+            let level = told.sandbox.as_ref().map(|level| format!(" at {level}")).unwrap_or_default();
+            format!("{} {}{level}", told.id, name(told.state))
+        }
         Event::ToolEnd { call: told } => format!("{} [{}]", call(told), trail(told)),
         Event::Done { step, message_ids, reason, error, at_rest } => {
             let error = error.as_ref().map(|e| format!(" {} {}", e.code, quoted(&e.message)));

@@ -1,6 +1,8 @@
 //! One entry as a line: its seq, its fact's name and what its events do not say.
 
-use kode_core::fact::{CompactionPlan, Entry, Fact, ModelFailure, NewCall, Stop};
+use kode_core::fact::{
+    Compacted, CompactionPlan, Entry, Fact, JobEnded, JobStarted, ModelFailure, NewCall, Stop,
+};
 use kode_core::hook::Verdict;
 use kode_core::lineage::Files;
 use kode_core::machine::Ruling;
@@ -62,7 +64,8 @@ fn detail(entry: &Entry) -> String {
             let next = retry_at.map(|at| format!("retry in {}", span(at.saturating_sub(entry.at))));
             format!("{nth}.{attempt} {} {}", failed(failure), next.unwrap_or_else(|| "no retry".into()))
         }
-        Fact::Compacted { nth, attempt, plan, by, summary, before, after, .. } => {
+        Fact::Compacted(compacted) => {
+            let Compacted { nth, attempt, plan, by, summary, before, after, .. } = &**compacted;
             let by = name(by);
             format!(
                 "{nth}.{attempt} by {by} {} {before} to {after} tokens {}",
@@ -85,6 +88,15 @@ fn detail(entry: &Entry) -> String {
         Fact::ToolEmitted { call, tool, event_type, .. } => format!("{call} {tool} {event_type}"),
         Fact::ToolEnded { call: record, content, ran, .. } => {
             format!("{} ran={ran}; the model reads {}", record.id, quoted(content))
+        }
+        Fact::JobStarted(JobStarted { job, call, line, timeout_secs, .. }) => {
+            format!("{job} of {call} {} within {timeout_secs} s", quoted(line))
+        }
+        Fact::JobStopRequested(stop) => format!("{} by {}", stop.job, stop.by),
+        Fact::JobTold(told) => format!("{} {}", told.job, told.event_type),
+        Fact::JobEnded(JobEnded { job, end, .. }) => {
+            let detail = end.detail().map(|(name, detail)| format!(" {name} {detail}"));
+            format!("{job} {}{}", end.status(), detail.unwrap_or_default())
         }
         Fact::StepEnded { step, duration_ms, .. } => format!("{step} after {}", span(*duration_ms)),
         Fact::TodosChanged { version, .. } => format!("version {version}"),

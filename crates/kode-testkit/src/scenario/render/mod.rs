@@ -79,12 +79,10 @@ fn effect_line(key: &EffectKey, effect: &Effect) -> String {
         (EffectKey::Tool { call, attempt }, Effect::Tool { tool, input }) => {
             format!("tool {call}.{attempt} {tool}{input}")
         }
-        (
-            EffectKey::Tool { call, attempt },
-            Effect::Model | Effect::Compact | Effect::Prompt | Effect::Policy { .. } | Effect::Hooks { .. },
-        ) => {
-            format!("tool {call}.{attempt} with another effect")
+        (EffectKey::Job { job }, Effect::Job { line, timeout_secs }) => {
+            format!("job {job} {} within {timeout_secs} s", quoted(line))
         }
+        (EffectKey::Tool { .. } | EffectKey::Job { .. }, other) => format!("{key:?} with {other:?}"),
     }
 }
 

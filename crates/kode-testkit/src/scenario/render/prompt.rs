@@ -35,6 +35,15 @@ pub(super) fn ending(f: &mut fmt::Formatter<'_>, state: &State) -> fmt::Result {
     if !view.approvals.is_empty() {
         writeln!(f, "= approvals {}", list(view.approvals.iter().map(|a| &a.call.id)))?;
     }
+    for job in view.jobs.iter() {
+        let (id, line) = (&job.id, super::quoted(&job.line));
+        let (status, detail) = match (&job.end, &job.stop) {
+            (Some((end, _)), _) => (end.status(), end.detail().map(|(_, detail)| format!(" {detail}"))),
+            (None, Some((by, _))) => ("stopping", Some(format!(" for {by}"))),
+            (None, None) => ("running", None),
+        };
+        writeln!(f, "= job {id} {line} {status}{}", detail.unwrap_or_default())?;
+    }
     for message in view.transcript.iter() {
         writeln!(f, "= {}", message_line(message))?;
     }
