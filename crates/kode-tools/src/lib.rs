@@ -5,12 +5,16 @@
 //! # The code
 //!
 //! One file for each tool; `edit` holds what the two editing tools share, `text` what bounds a text,
-//! `failure` how a file error is told to the model, `offload` how work that takes long leaves the executor, `result` how a kept result is read.
+//! `failure` how a file error is told to the model, `offload` how work that takes long leaves the executor, `process`
+//! what the tools that run processes share, `result` how a kept result is read.
 
 use std::sync::Arc;
 
 use kode_core::tool::{Tool, Typed};
 
+mod bash_kill;
+mod bash_logs;
+mod bash_run;
 mod edit;
 mod failure;
 mod fs_edit;
@@ -20,11 +24,15 @@ mod fs_multi_edit;
 mod fs_read;
 mod fs_write;
 mod offload;
+mod process;
 mod result;
 mod text;
 mod todo_read;
 mod todo_write;
 
+pub use bash_kill::BashKill;
+pub use bash_logs::BashLogs;
+pub use bash_run::BashRun;
 pub use fs_edit::FsEdit;
 pub use fs_glob::FsGlob;
 pub use fs_grep::FsGrep;
@@ -47,6 +55,9 @@ pub fn builtin() -> Vec<Arc<dyn Tool>> {
         Arc::new(Typed(FsMultiEdit)),
         Arc::new(Typed(FsGlob)),
         Arc::new(Typed(FsGrep)),
+        Arc::new(Typed(BashRun)),
+        Arc::new(Typed(BashLogs)),
+        Arc::new(Typed(BashKill)),
         Arc::new(Typed(TodoRead)),
         Arc::new(Typed(TodoWrite)),
     ]

@@ -66,6 +66,9 @@ fn required_parameters_are_those_that_have_no_default() {
         ("fs_multi_edit", json!(["edits"])),
         ("fs_glob", json!(["pattern"])),
         ("fs_grep", json!(["pattern", "path"])),
+        ("bash_run", json!(["cmd"])),
+        ("bash_logs", json!(["shell_id"])),
+        ("bash_kill", json!(["shell_id"])),
         ("todo_read", json!([])),
         ("todo_write", json!(["todos"])),
     ];
@@ -75,7 +78,7 @@ fn required_parameters_are_those_that_have_no_default() {
 #[test]
 fn g3_only_what_may_run_twice_says_so() {
     let traits = |name| {
-        let ToolTraits { readonly, replayable } = tool(name).traits();
+        let ToolTraits { readonly, replayable, .. } = tool(name).traits();
         (name, readonly, replayable)
     };
     let wanted = [
@@ -85,8 +88,13 @@ fn g3_only_what_may_run_twice_says_so() {
         ("fs_multi_edit", false, false),
         ("fs_glob", true, true),
         ("fs_grep", true, true),
+        ("bash_run", false, false),
+        ("bash_logs", true, true),
+        ("bash_kill", false, true),
         ("todo_read", true, true),
         ("todo_write", false, true),
     ];
     assert_eq!(wanted.map(|(name, ..)| traits(name)), wanted);
+    let processes = kode_tools::builtin().into_iter().filter(|tool| tool.traits().processes);
+    assert_eq!(processes.map(|tool| tool.spec().name).collect::<Vec<_>>(), ["bash_run"]);
 }

@@ -1,6 +1,7 @@
 //! Stages for the stories: an agent with files, in memory and on disk, and a host that keeps its todos.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -107,7 +108,8 @@ pub(crate) fn keeping(result: impl Into<Bytes>) -> Stage {
 
 fn cx_with(workspace: Arc<dyn Workspace>, host: Host) -> ToolCx {
     let host = Arc::new(host);
-    ToolCx { agent: agent(), call: CallId::of(1, 0), workspace, host, cancel: Cancel::default() }
+    let (cancel, time_limit) = (Cancel::default(), Duration::from_secs(120));
+    ToolCx { agent: agent(), call: CallId::of(1, 0), workspace, host, cancel, time_limit }
 }
 
 /// Keeps todos and one result as an agent does.
