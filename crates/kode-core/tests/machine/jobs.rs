@@ -154,7 +154,7 @@ fn a_limit_of_the_turn_leaves_the_jobs() {
 /// The next writer tells that the jobs of the last one are lost, before anything else, and never starts one again; one
 /// that was to be gone is.
 #[test]
-fn g3_g8_jobs_of_a_dead_writer_are_lost() {
+fn g8_jobs_of_a_dead_writer_are_lost() {
     check(
         "job_crash",
         r#"
