@@ -7,19 +7,25 @@
 mod machine;
 mod model;
 mod resume;
+mod sandbox;
 mod turn;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    kode_sandbox::helper::enter();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure())
+}
+
+async fn measure() -> anyhow::Result<()> {
     let dir = TempDir::new()?;
     let sync = machine::sync_us(&dir)?;
     println!("machine: one append of 4 KiB and fdatasync, p50      {sync:>9.0} µs");
     let turn = turn::flat(&dir, sync).await?;
     let resume = resume::resume(&dir).await?;
-    let report = json!({ "machine": { "sync_us": sync }, "turn": turn, "resume": resume });
+    let start = sandbox::start(&dir).await?;
+    let report = json!({ "machine": { "sync_us": sync }, "turn": turn, "resume": resume, "sandbox": start });
     println!("{}", Value::to_string(&report));
     Ok(())
 }
