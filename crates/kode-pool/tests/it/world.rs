@@ -89,7 +89,7 @@ impl World {
     /// A process over all this, with the usual templates.
     pub(crate) fn pool(&self, max_agents: usize) -> Pool {
         let asks = Permission { require_approval: vec!["slow".into()], ..Permission::default() };
-        let plain = Template::new("plain", "You are a test.").with_tools(["slow"]);
+        let plain = Template::new("plain", "You are a test.").with_tools(["slow", "serve"]);
         let careful = Template { permission: asks, ..plain.clone() };
         self.pool_with(
             max_agents,
@@ -102,6 +102,7 @@ impl World {
         let opened = self.opened.clone();
         let builder = Runtime::builder(store, self.model.clone(), self.files.clone())
             .tool(Arc::new(Slow(self.gate.clone())))
+            .tool(Arc::new(crate::jobs::Serve))
             .clock(self.clock.clone())
             .ids(Arc::new(CountingIds::default()))
             .holder("test", 10_000_000)
