@@ -1,6 +1,6 @@
 //! The templates that come with the command. A template of the same id in `kode.toml` replaces one.
 
-use kode_core::template::{Template, TodoConfig};
+use kode_core::template::{Permission, Template, TodoConfig};
 
 /// The template of agents for which none is named.
 pub(crate) const DEFAULT: &str = "chat-assistant";
@@ -14,7 +14,7 @@ when they help, and say plainly what you did.\n\
 
 const REPO_PROMPT: &str = "\
 You are a careful software engineer who works in a repository, your work directory. Look before you change: \
-find and read what matters, make small edits, and check them. Keep a todo list for work of several steps. \
+find and read what matters, make small edits, and check them by running what the repository has for that. Keep a todo list for work of several steps. \
 Answer in the user's language, and say plainly what you did and what you did not do.";
 
 const CHAT_TOOLS: [&str; 7] =
@@ -24,7 +24,10 @@ const CHAT_TOOLS: [&str; 7] =
 pub(crate) fn builtin() -> Vec<Template> {
     let todo = TodoConfig { enabled: true, ..TodoConfig::default() };
     let chat = Template { todo: todo.clone(), ..Template::new(DEFAULT, CHAT_PROMPT) }.with_tools(CHAT_TOOLS);
-    let repo_tools = CHAT_TOOLS.iter().copied().chain(["fs_multi_edit"]);
-    let repo = Template { todo, ..Template::new("repo-assistant", REPO_PROMPT) }.with_tools(repo_tools);
+    let repo_tools =
+        CHAT_TOOLS.iter().copied().chain(["fs_multi_edit", "bash_run", "bash_logs", "bash_kill"]);
+    let permission = Permission { require_approval: vec!["bash_run".into()], ..Permission::default() };
+    let repo = Template { todo, permission, ..Template::new("repo-assistant", REPO_PROMPT) };
+    let repo = repo.with_tools(repo_tools);
     vec![chat, repo]
 }

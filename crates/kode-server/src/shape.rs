@@ -35,7 +35,7 @@ pub(crate) struct Status {
     pending_approvals: Vec<Call>,
     queued: usize,
     usage: Usage,
-    sandbox: SandboxReport,
+    sandbox: Enforced,
 }
 
 impl Status {
@@ -65,15 +65,24 @@ impl Status {
     }
 }
 
+/// What a status says of a sandbox. Its layers and probes are for the host's operator, not for a tenant.
+#[derive(Serialize)]
+struct Enforced {
+    level: String,
+    gaps: Vec<String>,
+}
+
 /// What is enforced around the agent; for one that is not in memory, what was around the last agent of its
 /// template. Nothing is opened to find out.
-fn sandbox(app: &App, id: &AgentId, template: Option<&TemplateId>) -> SandboxReport {
+fn sandbox(app: &App, id: &AgentId, template: Option<&TemplateId>) -> Enforced {
     let live = app.pool.resident(id).map(|agent| agent.sandbox().clone());
-    live.or_else(|| app.pool.sandbox(template?)).unwrap_or_else(|| SandboxReport {
-        level: "unknown".into(),
-        gaps: vec!["no agent of this template was taken up since the server started".into()],
-        ..SandboxReport::default()
-    })
+    let known = live.or_else(|| app.pool.sandbox(template?));
+    known.map_or_else(unknown, |SandboxReport { level, gaps, .. }| Enforced { level, gaps })
+}
+
+fn unknown() -> Enforced {
+    let gaps = vec!["no agent of this template was taken up since the server started".into()];
+    Enforced { level: "unknown".into(), gaps }
 }
 
 /// One agent of a list, or the whole answer for one.

@@ -43,9 +43,17 @@ const INNER: [(&str, &[&str]); 5] = [
     ("context", &["window", "threshold"]),
     (
         "limits",
-        &["max_steps", "turn_secs", "tool_timeout_secs", "parallel_tools", "max_tokens", "hook_timeout_secs"],
+        &[
+            "max_steps",
+            "turn_secs",
+            "tool_timeout_secs",
+            "parallel_tools",
+            "max_tokens",
+            "hook_timeout_secs",
+            "job_secs",
+        ],
     ),
-    ("sandbox", &["level", "network", "allow_paths"]),
+    ("sandbox", &["level", "network", "allow_paths", "memory_mib", "processes", "disk_mib"]),
 ];
 
 /// What a file says.
