@@ -12,4 +12,5 @@ pub mod rounds;
 pub mod scenario;
 pub mod scripted_model;
 pub mod store_suite;
+pub mod survivors;
 pub mod workspace;

@@ -15,6 +15,7 @@ mod harness;
 mod import;
 mod kill;
 mod replay;
+mod shells;
 mod spine;
 mod store;
 mod terminal;

@@ -97,10 +97,10 @@ async fn interrupt(
     Ok((StatusCode::ACCEPTED, Json(Stopped { status })))
 }
 
-/// Stops the run of an existing agent. One at rest is not taken up for that.
+/// Stops the run and the background commands of an existing agent. One that has neither is not taken up for that.
 pub(super) async fn stop(app: &App, id: &AgentId, note: Option<String>) -> Result<&'static str, ApiError> {
     let view = app.pool.look(id).await?.ok_or_else(|| ApiError::no_agent(id))?;
-    if view.at_rest {
+    if view.is_idle() {
         return Ok("idle");
     }
     let interrupt = |agent: Agent| {
