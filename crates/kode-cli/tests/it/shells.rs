@@ -108,8 +108,7 @@ async fn a_command_runs_in_the_agents_work_directory_and_the_level_is_told() {
 async fn g8_nothing_outlives_its_time_its_interrupt_its_agent_or_the_server() {
     let mut bench = Bench::new().await;
     let rounds = rounds("commands that leave something behind, per way and end of the server", 2, 20);
-    let mut nth = 0;
-    for way in (0..rounds).flat_map(|_| WAYS) {
+    for (nth, way) in (0_u64..).zip((0..rounds).flat_map(|_| WAYS)) {
         let marks: Vec<String> = (0..5).map(|end| mark(nth * 10 + end)).collect();
         let line = |end: usize| format!("run {}\nsleep 1000", way.replace("MARK", &marks[end]));
         let agent = |end: &str| format!("user:{nth}:{end}");
@@ -127,7 +126,6 @@ async fn g8_nothing_outlives_its_time_its_interrupt_its_agent_or_the_server() {
         until_gone(&marks[0]).await;
         bench = bench.restart();
         join_all(marks.iter().map(|mark| until_gone(mark))).await;
-        nth += 1;
     }
 }
 
