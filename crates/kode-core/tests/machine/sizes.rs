@@ -135,6 +135,25 @@ fn a_long_todo_list_is_counted() {
     );
 }
 
+/// Room for an answer is kept, but never more than half of the window, whatever the limit of an answer is.
+#[test]
+fn half_of_the_window_is_the_prompts() {
+    check(
+        "compaction_for_a_long_answer",
+        r#"
+        template window 1000; max_tokens 4000
+        start
+        say bytes 800
+        answer bytes 800
+        say bytes 320
+        answer bytes 320
+        say "more"
+        summary "digits"
+        answer "no more"
+        "#,
+    );
+}
+
 /// Nobody knows the window: the request for a summary takes half of what was refused as too long.
 #[test]
 fn without_a_window_a_summary_is_made_of_half() {
