@@ -67,6 +67,9 @@ fn a_compaction_that_wins_little_waits_until_no_answer_fits() {
         answer; calls fs_read{"n":3}
         tool call_3_0 bytes 160
         summary "three files"
+        answer; calls fs_read{"n":4}
+        tool call_4_0 bytes 720
+        summary "four files"
         answer "enough"
         "#,
     );

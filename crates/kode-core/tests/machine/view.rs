@@ -1,7 +1,9 @@
 //! What readers see of an agent, the snapshot that follows from its state, and what the driver sees of a step.
 
+use kode_core::event::AgentState;
+use kode_core::fact::Fact;
 use kode_core::id::{CallId, Seq, TemplateId};
-use kode_core::machine::{Input, Strategy, View};
+use kode_core::machine::{EffectKey, Input, Rejected, State, Strategy, View};
 use kode_core::store::Durability;
 use kode_testkit::scenario::{Scenario, Setup, Subject};
 
@@ -46,6 +48,51 @@ fn g6_an_agent_sleeps_at_rest_and_while_a_person_thinks() {
         let lines: Vec<&str> = script[..end].iter().map(|(line, _)| *line).collect();
         assert_eq!(seen(&lines.join("\n")).may_sleep(), script[end - 1].1, "after {lines:#?}");
     }
+}
+
+/// A writer that ended between a decision and what follows from it leaves work behind: the agent stands at PAUSED and
+/// waits for nobody.
+#[test]
+fn g6_what_was_decided_and_not_begun_keeps_an_agent_awake() {
+    let script = "template ask fs_write\nstart\nsay \"go\"\nanswer; calls fs_write{}\ndecide call_1_0 allow";
+    let subject = Scenario::parse(script).expect("the script is right").play().subject;
+    let mut state = State::default();
+    for entry in subject.journal() {
+        state.evolve(entry);
+        let (decided, asks) = match &entry.fact {
+            Fact::PermissionDecided { .. } => (true, false),
+            Fact::ApprovalsRequested { .. } => (false, true),
+            _ => continue,
+        };
+        assert_eq!(state.stage.0, AgentState::Paused);
+        assert_eq!((View::of(&state).may_sleep(), decided), (asks, !asks));
+    }
+}
+
+/// An approval that expires is looked at again at that time, also where nobody holds the agent until then.
+#[test]
+fn g6_an_approval_wakes_the_agent_when_it_expires() {
+    let asked = |more: &str| {
+        let start = format!("template ask fs_write{more}\nstart\nsay \"go\"\nanswer; calls fs_write{{}}");
+        let subject = Scenario::parse(&start).expect("the script is right").play().subject;
+        View::of(subject.state()).wakes_at().map(|at| at - subject.now())
+    };
+    assert_eq!((asked("; expire 30s"), asked("")), (Some(30_000), None));
+}
+
+/// What a stop has to wait for: the runs of now, and none before it is asked for.
+#[test]
+fn g3_a_stop_names_the_runs_that_it_waits_for() {
+    let script = "start\nsay \"go\"\nanswer; calls fs_read{}, bash_run{}\ntool call_1_1 ok 1\ncrash";
+    let mut subject = Scenario::parse(script).expect("the script is right").play().subject;
+    let run = |attempt| EffectKey::Tool { call: CallId::of(1, 0), attempt };
+    assert_eq!(subject.state().stopping(), []);
+    let _ = subject.input(Input::Interrupt { note: None, by: "me".into() }).unwrap();
+    assert_eq!(subject.state().stopping(), [run(2)]);
+    // The run of the older writer is gone for long, and says nothing of this one.
+    assert_eq!(subject.input(Input::EffectGone(run(1))), Err(Rejected::Stale));
+    let _ = subject.input(Input::EffectGone(run(2))).unwrap();
+    assert!(subject.state().at_rest() && subject.state().stopping().is_empty());
 }
 
 /// A writer may take an agent up whose tools are gone, unless one of them may still be started.
