@@ -1,5 +1,7 @@
 //! The host's own say: hooks on calls, requests and answers, and policies.
 
+use kode_core::machine::Hooked;
+
 use crate::check::check;
 
 /// Scenario 24.
@@ -23,6 +25,17 @@ fn each_verdict_has_its_way() {
         answer "done"
         "#,
     );
+}
+
+/// Hooks that a tool brings are asked about its own calls, and the host's about all.
+#[test]
+fn a_tools_own_hooks_see_its_calls_only() {
+    let own = ["own_tool".to_owned()];
+    let on = |calls| {
+        let hooked = Hooked { calls, tools: &own, prompts: false };
+        ["own_tool", "fs_read"].map(|tool| hooked.on(tool))
+    };
+    assert_eq!((on(false), on(true)), ([true, false], [true, true]));
 }
 
 /// Policy's refusal comes before the hooks, its question after them; a result makes the question needless.
