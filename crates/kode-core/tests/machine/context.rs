@@ -20,8 +20,9 @@ use serde_json::{Map, Value, json};
 
 use crate::world::settle;
 
-/// The shortest bound of a result, with its note.
-const SHORTEST: usize = 256 + 64;
+/// The shortest bound of a result, with its note; and with as much again for a second result of the round, which the
+/// note would make longer than it was, so that to cut both wins nothing.
+const SHORTEST: usize = 256 + 2 * 64;
 
 /// One thing that happens to an agent with a long history.
 #[derive(Debug, Clone)]
