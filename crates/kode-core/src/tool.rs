@@ -17,8 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::cancel::Cancel;
-pub(crate) use self::cancel::Leash;
+pub use self::cancel::{Cancel, Leash};
 use crate::hook::Hook;
 use crate::id::{AgentId, CallId, JobId};
 use crate::machine::Job;

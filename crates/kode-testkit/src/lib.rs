@@ -9,6 +9,7 @@ pub mod glm_emulator;
 pub mod golden;
 pub mod processes;
 pub mod rounds;
+pub mod sandbox_suite;
 pub mod scenario;
 pub mod scripted_model;
 pub mod store_suite;

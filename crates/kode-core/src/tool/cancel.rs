@@ -39,33 +39,35 @@ impl Cancel {
     }
 
     /// What the runtime keeps of it, without holding it.
-    pub(crate) fn leash(&self) -> Leash {
+    #[must_use]
+    pub fn leash(&self) -> Leash {
         Leash { flag: Arc::downgrade(&self.0), released: self.0.released.clone() }
     }
 }
 
 /// A [`Cancel`] from outside: it can be asked to stop, and waited for, and is not held.
 #[derive(Debug, Clone)]
-pub(crate) struct Leash {
+pub struct Leash {
     flag: Weak<Flag>,
     released: Arc<Released>,
 }
 
 impl Leash {
     /// Asks to stop.
-    pub(crate) fn cancel(&self) {
+    pub fn cancel(&self) {
         if let Some(flag) = self.flag.upgrade() {
             Cancel(flag).cancel();
         }
     }
 
     /// Whether anyone holds it: then something of the call is still there.
-    pub(crate) fn is_held(&self) -> bool {
+    #[must_use]
+    pub fn is_held(&self) -> bool {
         self.flag.strong_count() > 0
     }
 
     /// Returns once nobody holds it. Cancel safe.
-    pub(crate) fn released(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn released(&self) -> impl Future<Output = ()> + Send + 'static {
         Release(self.released.clone())
     }
 }
