@@ -5,6 +5,7 @@ mod nearest;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kode_core::template::Template;
 
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) glm_base_url: Option<String>,
     pub(crate) model: String,
     pub(crate) max_agents: usize,
+    /// How long an agent is idle before it is put away.
+    pub(crate) idle: Option<Duration>,
     pub(crate) retention_secs: Option<u64>,
     pub(crate) json_logs: bool,
     pub(crate) default_template: String,
@@ -58,6 +61,12 @@ impl Settings {
             Some(text) => text.parse().map_err(|_| Failure::usage("KODE_MAX_AGENTS is a whole number"))?,
             None => file.max_agents.unwrap_or(1_000),
         };
+        let idle_secs = match env("KODE_IDLE_SECS") {
+            Some(text) => {
+                text.parse().map_err(|_| Failure::usage("KODE_IDLE_SECS is a whole number; 0 is never"))?
+            }
+            None => file.idle_secs.unwrap_or(1_800),
+        };
         let retention_secs = match env("KODE_RETENTION_SECS") {
             Some(text) => {
                 Some(text.parse().map_err(|_| Failure::usage("KODE_RETENTION_SECS is a whole number"))?)
@@ -75,6 +84,7 @@ impl Settings {
             glm_base_url: env("KODE_GLM_BASE_URL").or(file.glm_base_url.clone()),
             model: pick(None, "KODE_MODEL", file.model.clone(), "glm-4.5-air"),
             max_agents,
+            idle: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
             retention_secs,
             json_logs,
             default_template: file.default_template.clone().unwrap_or_else(|| templates::DEFAULT.into()),

@@ -9,6 +9,7 @@ mod erase;
 mod error;
 mod fork;
 mod ground;
+mod idle;
 mod pool;
 mod recency;
 mod shutdown;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kode_core::id::{AgentId, TemplateId};
 use kode_core::machine::View;
@@ -13,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::due::Due;
 use crate::error::PoolError;
+use crate::idle::Idle;
 use crate::slots::{Entry, Flight, Grip, Hold, Resident, Seized, Slots};
 
 /// How a pool behaves.
@@ -20,12 +22,14 @@ use crate::slots::{Entry, Flight, Grip, Hold, Resident, Seized, Slots};
 pub struct PoolOptions {
     /// Most agents in memory at once; at least 1.
     pub max_agents: usize,
+    /// An agent that nobody asked for in this time, and that is not at work, is put away; never without.
+    pub idle: Option<Duration>,
 }
 
 impl Default for PoolOptions {
-    /// 1,000 agents.
+    /// 1,000 agents, half an hour.
     fn default() -> Self {
-        Self { max_agents: 1_000 }
+        Self { max_agents: 1_000, idle: Some(Duration::from_secs(1_800)) }
     }
 }
 
@@ -36,7 +40,7 @@ pub struct PoolStats {
     pub resident: usize,
     /// Most agents in memory at once.
     pub max: usize,
-    /// Agents put away to make room, since the pool was made.
+    /// Agents put away to make room or because they were idle, since the pool was made.
     pub evicted: u64,
 }
 
@@ -63,7 +67,8 @@ pub(crate) struct Inner {
     pub(crate) slots: Slots,
     places: Arc<Semaphore>,
     max: usize,
-    evicted: AtomicU64,
+    pub(crate) evicted: AtomicU64,
+    pub(crate) idle: Idle,
     /// What was enforced around the last agent of each template: hosts do not change under a process.
     sandboxes: Mutex<HashMap<TemplateId, SandboxReport>>,
     pub(crate) due: Due,
@@ -80,6 +85,7 @@ impl Pool {
             places: Arc::new(Semaphore::new(max)),
             max,
             evicted: AtomicU64::new(0),
+            idle: Idle::after(options.idle),
             sandboxes: Mutex::default(),
             due: Due::default(),
         };
@@ -278,6 +284,7 @@ impl Inner {
             }
         };
         self.due.forget(hold.id());
+        self.watch_idle();
         self.remember_sandbox(&opened.agent);
         let resident = Resident::new(opened.agent, place);
         let grip = resident.grip(opened.created);
@@ -304,7 +311,7 @@ impl Inner {
     }
 
     /// One that waits for a person is not forgotten: it is taken up when the first approval expires.
-    fn fell_asleep(self: &Arc<Self>, agent: &Agent) {
+    pub(crate) fn fell_asleep(self: &Arc<Self>, agent: &Agent) {
         if let Some(at) = agent.view().wakes_at() {
             self.wake_at(agent.id(), at);
         }

@@ -29,6 +29,16 @@ impl Recency {
         }
     }
 
+    /// How many uses there were.
+    pub(crate) fn uses(&self) -> u64 {
+        self.uses
+    }
+
+    /// The name whose last use is the longest ago, if that was one of the first `uses`.
+    pub(crate) fn oldest(&self, uses: u64) -> Option<&AgentId> {
+        self.order.first_key_value().filter(|(use_, _)| **use_ <= uses).map(|(_, id)| id)
+    }
+
     /// The name whose last use is the longest ago, of those that may go.
     pub(crate) fn victim(&self, mut may_go: impl FnMut(&AgentId) -> bool) -> Option<&AgentId> {
         self.order.values().find(|id| may_go(id))
@@ -61,6 +71,16 @@ mod tests {
         let recency = used(&["a", "b", "c"]);
         assert_eq!(victim(&recency, &["a", "b"]).as_deref(), Some("c"));
         assert_eq!(victim(&recency, &["a", "b", "c"]), None);
+    }
+
+    #[test]
+    fn the_oldest_is_told_only_if_its_last_use_was_early_enough() {
+        let mut recency = used(&["a", "b"]);
+        assert_eq!(recency.uses(), 2);
+        assert_eq!(recency.oldest(0), None);
+        assert_eq!(recency.oldest(1).map(AgentId::as_str), Some("a"));
+        recency.touch(&AgentId::new("a").unwrap());
+        assert_eq!((recency.oldest(1), recency.oldest(2).map(AgentId::as_str)), (None, Some("b")));
     }
 
     #[test]

@@ -176,6 +176,27 @@ impl Slots {
         }
     }
 
+    /// How many uses of agents there were.
+    pub(crate) fn uses(&self) -> u64 {
+        self.lock().recency.uses()
+    }
+
+    /// The same for an agent whose last use was one of the first `uses`. One that is at work counts as used.
+    pub(crate) fn seize_idle(&self, uses: u64) -> Option<(Hold, Resident)> {
+        let mut table = self.lock();
+        loop {
+            let id = table.recency.oldest(uses)?.clone();
+            if matches!(table.slots.get(&id), Some(Slot::Live(resident)) if !resident.may_go()) {
+                table.recency.touch(&id);
+                continue;
+            }
+            return match self.leave(&mut table, &id) {
+                Seized::Held(hold, Some(resident)) => Some((hold, resident)),
+                Seized::Held(_, None) | Seized::Opening(_) | Seized::Leaving(_) => None,
+            };
+        }
+    }
+
     fn leave(&self, table: &mut Table, id: &AgentId) -> Seized {
         let (ends, departure) = oneshot::channel();
         let resident = match table.take(id) {

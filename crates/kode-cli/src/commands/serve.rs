@@ -29,7 +29,7 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
         let builder = compose::runtime(&settings, compose::store(&settings.store)?, model)?;
         let pool = Pool::new(
             builder.build().map_err(Failure::usage)?,
-            PoolOptions { max_agents: settings.max_agents },
+            PoolOptions { max_agents: settings.max_agents, idle: settings.idle },
         );
         let listener = TcpListener::bind(address).await.map_err(|e| {
             Failure::failed(format!("cannot listen on {address}: {e}; choose another with --listen"))

@@ -10,13 +10,14 @@ use super::nearest::nearest;
 use crate::failure::Failure;
 
 /// The keys of the file.
-const TOP: [&str; 10] = [
+const TOP: [&str; 11] = [
     "listen",
     "store",
     "workspace",
     "glm_base_url",
     "model",
     "max_agents",
+    "idle_secs",
     "retention_secs",
     "log_format",
     "default_template",
@@ -66,6 +67,7 @@ pub(crate) struct ConfigFile {
     pub(crate) glm_base_url: Option<String>,
     pub(crate) model: Option<String>,
     pub(crate) max_agents: Option<usize>,
+    pub(crate) idle_secs: Option<u64>,
     pub(crate) retention_secs: Option<u64>,
     pub(crate) log_format: Option<String>,
     pub(crate) default_template: Option<String>,

@@ -6,6 +6,7 @@ mod census;
 mod delete;
 mod final_delete;
 mod forks;
+mod idle;
 mod jobs;
 mod readers;
 mod residency;

@@ -86,7 +86,7 @@ async fn a_panic_while_an_agent_is_taken_up_spoils_that_opening_only() {
         })
         .build()
         .unwrap();
-    let pool = Pool::new(runtime, PoolOptions { max_agents: 1 });
+    let pool = Pool::new(runtime, PoolOptions { max_agents: 1, idle: None });
     let name = id("user:1");
     assert_eq!(pool.resume_or_create(&name, plain()).await.err(), Some(PoolError::Panicked));
     let sent = pool.send(&name, plain(), "hello".into()).await;

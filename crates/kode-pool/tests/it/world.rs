@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kode_core::event::{DoneReason, Event};
@@ -18,6 +19,11 @@ use kode_testkit::faulty::{Faults, FaultyStore};
 use kode_testkit::scripted_model::{Gate, Script, ScriptedModel};
 use kode_testkit::workspace::MemorySandbox;
 use serde_json::{Value, json};
+
+/// How long an agent of these pools is idle before it is put away.
+pub(crate) const IDLE: Duration = Duration::from_secs(120);
+/// In how many steps time passes.
+const STEPS: u64 = 30;
 
 /// A tool that waits at a gate.
 pub(crate) struct Slow(Gate);
@@ -86,6 +92,16 @@ impl World {
         }
     }
 
+    /// Lets time pass in small steps, and whoever waits for one go on after each.
+    pub(crate) async fn pass(&self, time: Duration) {
+        for _ in 0..STEPS {
+            self.clock.advance(u64::try_from(time.as_millis()).unwrap() / STEPS);
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// A process over all this, with the usual templates.
     pub(crate) fn pool(&self, max_agents: usize) -> Pool {
         let asks = Permission { require_approval: vec!["slow".into()], ..Permission::default() };
@@ -110,7 +126,7 @@ impl World {
                 opened.fetch_add(1, Ordering::SeqCst);
             });
         let builder = templates.into_iter().fold(builder, kode_core::RuntimeBuilder::template);
-        Pool::new(builder.build().unwrap(), PoolOptions { max_agents })
+        Pool::new(builder.build().unwrap(), PoolOptions { max_agents, idle: Some(IDLE) })
     }
 
     pub(crate) fn times_opened(&self) -> usize {

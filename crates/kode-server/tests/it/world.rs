@@ -140,7 +140,7 @@ impl World {
             .holder("test", 10_000_000)
             .build()
             .unwrap();
-        let pool = Pool::new(runtime, PoolOptions { max_agents });
+        let pool = Pool::new(runtime, PoolOptions { max_agents, ..PoolOptions::default() });
         let config = ServerConfig { demo: true, ..ServerConfig::default() };
         Self { pool, model, clock, faults, gate, store, ids, shutdown: CancellationToken::new(), config }
     }
