@@ -1,7 +1,7 @@
 //! A cgroup of its own for one process tree: the kernel then bounds its memory and its number of processes.
 //!
-//! Version 2 where the helper may make groups below its own, version 1 where that is what there is. A server that
-//! is not root gets one only if its group was given to it (`Delegate=yes` in systemd).
+//! Version 2 where the helper may make groups below or beside its own, version 1 where that is what there is. A server
+//! that is not root gets one only if its group was given to it (`Delegate=yes` in systemd).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,12 +24,12 @@ enum Version {
 }
 
 impl Cgroup {
-    /// Makes one below the helper's own.
+    /// Makes one below the helper's own, or beside it.
     pub(super) fn make(bounds: &Bounds) -> Result<Self, String> {
         let own = fs::read_to_string("/proc/self/cgroup").map_err(|e| e.to_string())?;
         let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| e.to_string())?;
         let name = format!("kode-{}", rustix::process::getpid().as_raw_nonzero());
-        let two = place(&own, &mounts, None).filter(|dir| has_controllers(dir));
+        let two = place(&own, &mounts, None).and_then(|dir| under(dir, is_given));
         let made = if let Some(dir) = two {
             Self { memory: dir.join(&name), pids: dir.join(&name), version: Version::Two }
         } else {
@@ -126,6 +126,27 @@ fn place(own: &str, mounts: &str, controller: Option<&str>) -> Option<PathBuf> {
     Some(if dir.is_dir() { dir } else { PathBuf::from(mount) })
 }
 
+/// The group of version 2 under which new ones can be: this one, or the one above it if that was given to the server.
+/// A group that hands controllers on may hold no process itself, so a service manager puts the server into a group
+/// below the given one (`DelegateSubgroup=` in systemd) and leaves it to the server to hand them on.
+fn under(own: PathBuf, is_given: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    if has_controllers(&own) {
+        return Some(own);
+    }
+    let above = own.parent().filter(|dir| is_given(dir))?;
+    if !has_controllers(above) {
+        fs::write(above.join("cgroup.subtree_control"), "+memory +pids").ok()?;
+    }
+    has_controllers(above).then(|| above.to_owned())
+}
+
+/// Whether systemd has marked a group as somebody else's to arrange. Without this, a server of root's would put groups
+/// among those of other services.
+fn is_given(dir: &Path) -> bool {
+    let mut value = [0; 8];
+    rustix::fs::getxattr(dir, "user.delegate", &mut value).is_ok_and(|length| value[..length] == *b"1")
+}
+
 /// Whether groups below this one are counted for both memory and processes.
 fn has_controllers(dir: &Path) -> bool {
     let text = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
@@ -146,5 +167,17 @@ mod tests {
         assert_eq!(place(own, MOUNTS, None), Some("/sys/fs/cgroup".into()));
         assert_eq!(place(own, MOUNTS, Some("memory")), None);
         assert_eq!(place("", MOUNTS, None), None);
+    }
+    #[test]
+    fn groups_are_made_beside_the_servers_only_in_a_group_that_was_given_to_it() {
+        let given = tempfile::tempdir().unwrap();
+        let own = given.path().join("server");
+        fs::create_dir(&own).unwrap();
+        fs::write(own.join("cgroup.subtree_control"), "").unwrap();
+        fs::write(given.path().join("cgroup.subtree_control"), "cpu memory pids").unwrap();
+        assert_eq!(under(own.clone(), |dir| dir == given.path()), Some(given.path().to_owned()));
+        assert_eq!(under(own.clone(), |_| false), None);
+        fs::write(own.join("cgroup.subtree_control"), "memory pids").unwrap();
+        assert_eq!(under(own.clone(), |_| true), Some(own));
     }
 }
