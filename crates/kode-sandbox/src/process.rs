@@ -2,6 +2,7 @@
 //! them; here is only the other end of its socket and of its output.
 
 mod capture;
+mod hint;
 mod keeper;
 mod launch;
 mod log;

@@ -13,6 +13,7 @@ use kode_core::sandbox::SandboxReport;
 use kode_core::tool::Cancel;
 use tokio::io::AsyncReadExt;
 
+use super::hint;
 use super::keeper::Tree;
 use super::launch::{Program, launch};
 use crate::helper::Failed;
@@ -56,7 +57,7 @@ const STOPPED_FROM: [(&str, Level); 18] = [
 pub(crate) async fn prove(program: &Program, asked: Asked, policy: Policy, dir: &Path) -> Proven {
     match attempt(program, policy, dir).await {
         Ok((layers, missing, succeeded)) => judge(asked, layers, missing, &succeeded),
-        Err(Failed { stage, why }) => refused(vec![format!("{stage}: {why}")]),
+        Err(failed) => refused(vec![hint::told(&failed, &hint::here())]),
     }
 }
 
