@@ -89,7 +89,7 @@ pub(crate) fn probe(dir: impl AsFd) -> Result<(), String> {
         // Filters of older containers answer an unknown call with "not permitted".
         Errno::NOSYS | Errno::PERM => {
             "file access needs the openat2 system call: Linux 5.6 or later, and a container filter that \
-             lets it pass"
+             lets it pass; a systemd service has none with RestrictSUIDSGID= or DynamicUser="
                 .to_owned()
         }
         other => FileError::to_string(&fault("opening beneath", other)),
