@@ -30,7 +30,7 @@ fn advice(stage: &str, why: &str, host: &Host<'_>) -> Option<&'static str> {
         "proc" => Some(
             "where a part of /proc is hidden, the kernel gives out no other; a container shows all of it with \
              --security-opt systempaths=unconfined (podman: unmask=ALL, Kubernetes: procMount: Unmasked), a systemd \
-             service without ProtectKernelTunables, ProtectKernelLogs and ProcSubset (see deploy/)",
+             service without ProtectKernelTunables= and ProtectKernelLogs= (see deploy/)",
         ),
         "namespaces" if why.contains("os error 28") || is("user/max_user_namespaces", "0") => {
             Some("no more user namespaces may be made here: raise the sysctl user.max_user_namespaces")
@@ -43,11 +43,11 @@ fn advice(stage: &str, why: &str, host: &Host<'_>) -> Option<&'static str> {
             "this system leaves user namespaces to root: set the sysctl kernel.unprivileged_userns_clone to 1",
         ),
         "namespaces" | "user namespace" | "host name" | "loopback" | "mount namespace"
-            if is("kernel/apparmor_restrict_unprivileged_userns", "1") =>
+            if is("kernel/apparmor_restrict_unprivileged_userns", "1") || why.contains("os error 13") =>
         {
             Some(
-                "this system leaves user namespaces to programs with an AppArmor profile: load deploy/apparmor/kode, \
-                 and give it to a container with --security-opt apparmor=kode",
+                "AppArmor forbids user namespaces here, but not to a program whose profile allows them: load \
+                 deploy/apparmor/kode, and give it to a container with --security-opt apparmor=kode",
             )
         }
         "namespaces" | "user namespace" | "host name" | "loopback" | "mount namespace" | "system"
@@ -79,6 +79,7 @@ mod tests {
             (say("proc", 1, false, &[]), "systempaths=unconfined"),
             (say("host name", 1, false, &[]), "seccomp.json"),
             (say("host name", 1, false, &restricted), "deploy/apparmor/kode"),
+            (say("namespaces", 13, false, &[]), "deploy/apparmor/kode"),
             (say("namespaces", 1, false, &[("kernel/unprivileged_userns_clone", "0")]), "userns_clone to 1"),
             (say("namespaces", 28, false, &[]), "max_user_namespaces"),
             (say("namespaces", 1, true, &restricted), "ordinary user"),
