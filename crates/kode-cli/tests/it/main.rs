@@ -6,6 +6,7 @@ mod agents;
 mod bad_input;
 mod chat;
 mod decide;
+mod deploy;
 mod docs;
 mod doctor;
 mod events;
