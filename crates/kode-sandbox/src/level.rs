@@ -164,7 +164,10 @@ impl Level {
             Self::Confined => &[
                 "names, sizes and modes of files anywhere can be seen, and modes and times changed where the \
                  server's user may",
-                "processes see each other's names and arguments, and share /dev/shm by descriptors",
+                "changes of files outside can be watched, and the end of other processes",
+                "a program can write .git/hooks and .envrc, which programs of the host's obey",
+                "where the server is root, files of root's that are shown keep their owner's rights: devices such as \
+                 /dev/null can be shut for all",
             ],
             Self::Isolated => &[
                 "a program that was built in the work directory is run",
