@@ -6,6 +6,7 @@
 mod cgroup;
 mod confine;
 mod etc;
+mod hidden;
 mod init;
 mod root;
 mod seccomp;

@@ -1,9 +1,10 @@
 //! A template's wishes become a policy, and a policy an agent's processes.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use kode_core::id::AgentId;
 use kode_core::template::SandboxSpec;
@@ -117,9 +118,10 @@ fn environment(asked: Asked) -> Vec<(String, String)> {
     fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(zone).collect()
 }
 
-/// A user id that most likely no other agent has: the hash (FNV-1a) of its name. Nothing on the disk carries it.
+/// A user id that most likely no other agent has: a hash of its name, with a key that nobody knows, so that no name can
+/// be chosen for the user id that it leads to. Nothing on the disk carries it.
 fn owner(agent: &str) -> u32 {
-    let hash =
-        agent.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    OWNERS + (hash & OWNERS_MASK)
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    let [a, b, c, d, ..] = KEY.hash_one(agent).to_ne_bytes();
+    OWNERS + (u32::from_ne_bytes([a, b, c, d]) & OWNERS_MASK)
 }

@@ -46,6 +46,8 @@ impl Cgroup {
 
     fn prepare(&self, bounds: &Bounds) -> std::io::Result<()> {
         for dir in self.dirs() {
+            // One that a helper of the same number left behind, as it was killed itself, is empty by now.
+            let _ = fs::remove_dir(dir);
             fs::create_dir(dir)?;
         }
         fs::write(self.pids.join("pids.max"), bounds.processes.to_string())?;

@@ -46,6 +46,15 @@ pub(super) fn drop_privileges() -> rustix::io::Result<()> {
     rustix::thread::set_no_new_privs(true)
 }
 
+/// Of the capabilities that there are, only these; and no program brings more.
+pub(super) fn keep_little(ever: &[CapabilitySet], still: &[CapabilitySet]) -> rustix::io::Result<()> {
+    let wanted: CapabilitySet = ever.iter().chain(still).copied().collect();
+    let kept = rustix::thread::capabilities(None)?.permitted & wanted;
+    let inheritable = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable })?;
+    rustix::thread::set_no_new_privs(true)
+}
+
 /// Limits of each process. `AS` is left alone: programs reserve far more than they use.
 pub(super) fn limit(bounds: &Bounds) -> rustix::io::Result<()> {
     let limits = [

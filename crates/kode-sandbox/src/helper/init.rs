@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 use rustix::thread::UnshareFlags;
 
@@ -40,6 +41,15 @@ impl Lines {
         let _ = rustix::io::write(&self.up, format!("{line}\n").as_bytes());
     }
 
+    /// Whether the supervisor is there: it alone has the other end, and says nothing now.
+    fn is_held(&self) -> Result<(), Failed> {
+        let mut polled = [PollFd::new(&self.down, PollFlags::IN)];
+        match poll(&mut polled, Some(&Timespec::default())).map_err(at("start"))? {
+            0 => Ok(()),
+            _ => Err(at("start")("the supervisor is gone")),
+        }
+    }
+
     /// Waits for the supervisor's go.
     fn wait(&self) -> Result<(), Failed> {
         let mut go = [0];
@@ -69,8 +79,9 @@ fn begin(policy: &Policy, layers: &BTreeSet<Layer>, inner: Inner, lines: &Lines)
         become_nobody(lines)?;
     }
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at("start"))?;
-    // A change of ids takes this back, so it is asked for again.
+    // A change of ids takes this back, so it is asked for again; the supervisor may have gone in between.
     sys::die_with_parent().map_err(at("start"))?;
+    lines.is_held()?;
     if has(Layer::Hygiene) {
         confine::drop_privileges().map_err(at("privileges"))?;
     }

@@ -29,6 +29,19 @@ const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 /// What in-memory directories may hold.
 const TMP_BYTES: &str = "268435456";
 const SMALL_BYTES: &str = "67108864";
+const INODES: &str = "65536";
+/// What `/proc` tells of the whole machine that is nobody's affair: keys of the server's user, where the kernel is.
+const PRIVATE: [&str; 9] = [
+    "cmdline",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "latency_stats",
+    "modules",
+    "sched_debug",
+    "timer_list",
+];
 /// Files that programs of the host's would run or obey, below the work directory.
 const PROTECTED: [&str; 9] = [
     ".git/hooks",
@@ -73,6 +86,8 @@ pub(super) fn stay(work: &OwnedFd) -> Result<Place, Failed> {
 /// Builds the root and enters it.
 pub(super) fn enter(policy: &Policy, inner: &Inner) -> Result<Place, Failed> {
     sys::unshare(UnshareFlags::NEWNS).map_err(at("mount namespace"))?;
+    // The path of its group is nobody's affair; a kernel without such namespaces shows it.
+    let _ = sys::unshare(UnshareFlags::NEWCGROUP);
     // Nothing that is mounted from here on is seen outside.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(at("mount namespace"))?;
@@ -177,8 +192,18 @@ impl Host {
             let empty = memory("mode=000", "4096").map_err(at("mask"))?;
             put(&empty, root, inside(&path)).map_err(at("mask"))?;
         }
-        put(&processes().map_err(at("proc"))?, root, "proc").map_err(at("proc"))
+        put(&processes().map_err(at("proc"))?, root, "proc").map_err(at("proc"))?;
+        PRIVATE.iter().try_for_each(|name| hide(root, &format!("proc/{name}")).map_err(at("proc")))
     }
+}
+
+/// Puts an empty file over one, where it is.
+fn hide(root: &OwnedFd, path: &str) -> rustix::io::Result<()> {
+    if fs::statat(root, path, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+        return Ok(());
+    }
+    let attributes = READ_ONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
+    put(&clone(CWD, "/dev/null", attributes)?, root, path)
 }
 
 /// A copy of the mount of a path, in nobody's tree yet.
@@ -200,7 +225,11 @@ fn own(fd: &OwnedFd, idmap: Option<&OwnedFd>) -> rustix::io::Result<OwnedFd> {
     // itself can be given another view.
     let flags = if idmap.is_some() { flags } else { flags | OpenTreeFlags::AT_RECURSIVE };
     let mount = open_tree(&again(fd)?, "", flags)?;
-    sys::mount_setattr(&mount, MountAttributes { set: TAME, idmap: idmap.map(AsFd::as_fd) }, false)?;
+    sys::mount_setattr(
+        &mount,
+        MountAttributes { set: TAME, idmap: idmap.map(AsFd::as_fd) },
+        idmap.is_none(),
+    )?;
     Ok(mount)
 }
 
@@ -225,6 +254,8 @@ fn memory(mode: &str, bytes: &str) -> rustix::io::Result<OwnedFd> {
         fsconfig_set_string(fs.as_fd(), key, value)?;
     }
     fsconfig_set_string(fs.as_fd(), "size", bytes)?;
+    // An empty file takes memory of the kernel's own.
+    fsconfig_set_string(fs.as_fd(), "nr_inodes", INODES)?;
     fsconfig_create(fs.as_fd())?;
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)

@@ -12,13 +12,13 @@ use kode_core::sandbox::Limit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
-use rustix::process::{DumpableBehavior, Pid};
-use rustix::thread::UnshareFlags;
+use rustix::process::{DumpableBehavior, Gid, Pid, Uid};
+use rustix::thread::{CapabilitySet, UnshareFlags};
 
 use super::cgroup::Cgroup;
 use super::init::{self, Inner};
 use super::usage::Usage;
-use super::{Failed, at, root, socket, tree};
+use super::{Failed, at, confine, root, socket, tree, usage};
 use crate::egress;
 use crate::level::Layer;
 use crate::policy::{End, Policy, Told};
@@ -26,6 +26,12 @@ use crate::sys::{self, Fork};
 
 /// The user and group that a process is inside of its namespaces.
 pub(super) const INNER_ID: u32 = 1000;
+
+/// What the supervisor keeps of root's rights: to kill, and to count what is used, whoever owns it.
+const SUPERVISING: [CapabilitySet; 3] =
+    [CapabilitySet::KILL, CapabilitySet::DAC_READ_SEARCH, CapabilitySet::SYS_PTRACE];
+/// And, until it has said who the sandbox's user is.
+const MAPPING: [CapabilitySet; 2] = [CapabilitySet::SETUID, CapabilitySet::SETGID];
 
 /// A sandbox under way, seen from outside.
 struct Supervisor {
@@ -71,7 +77,8 @@ impl Supervisor {
         // What loses its parent inside becomes ours, so nothing gets lost without a pid namespace.
         rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1)).map_err(at("session"))?;
         let work = descriptors.remove(0);
-        let usage = Usage::of(&work, &policy.bounds).map_err(at("work directory"))?;
+        let usage = Usage::of(&work, &policy.bounds, policy.layers.contains(&Layer::Namespaces))
+            .map_err(at("work directory"))?;
         let mut supervisor =
             Self { server, layers: policy.layers.clone(), missing: Vec::new(), cgroup: None, usage, policy };
         supervisor.take_cgroup()?;
@@ -157,6 +164,11 @@ impl Supervisor {
         if !self.has(Layer::OwnUid) || !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
+        // By their names in `/dev` the streams are opened anew, which is up to their owner.
+        let owner = (Uid::from_raw(self.policy.owner), Gid::from_raw(self.policy.owner));
+        for stream in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+            rustix::fs::fchown(stream, Some(owner.0), Some(owner.1)).map_err(at("output"))?;
+        }
         root::user_namespace(0, self.policy.owner).map(Some)
     }
 
@@ -173,6 +185,9 @@ impl Supervisor {
             Fork::Parent(child) => child,
         };
         drop((up_write, down_read, inner));
+        let still = if self.has(Layer::OwnUid) { &MAPPING[..] } else { &[] };
+        confine::keep_little(&SUPERVISING, still).map_err(at("privileges"))?;
+        usage::make_room();
         self.hide_output().map_err(at("output"))?;
         if let Some(cgroup) = &self.cgroup
             && let Err(error) = cgroup.take(child)
@@ -248,6 +263,7 @@ impl Supervisor {
 
     fn map_ids(&self, child: Pid, down: &OwnedFd) -> Result<(), Failed> {
         root::map_ids(child, INNER_ID, self.policy.owner)?;
+        confine::keep_little(&SUPERVISING, &[]).map_err(at("privileges"))?;
         rustix::io::write(down, b"g").map_err(at("user namespace")).map(drop)
     }
 

@@ -3,14 +3,15 @@
 
 use std::ffi::CStr;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use kode_core::sandbox::Limit;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
-use rustix::process::Pid;
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit};
 
-use super::tree;
+use super::{hidden, tree};
 use crate::policy::Bounds;
 
 /// The shortest time between two looks.
@@ -21,8 +22,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(5);
 /// A count may take this part of the time.
 const SHARE: u32 = 20;
-/// Levels below which nothing is counted: deeper than paths reach.
-const DEPTH_MAX: usize = 128;
+/// Levels that are counted, with a descriptor for each. A tree that is deeper is taken for too large: whatever it was made
+/// for, nobody can say how much is in it.
+const DEPTH_MAX: usize = 1_500;
+/// What an entry takes at least: empty files have an end too.
+const ENTRY: u64 = 4_096;
 /// Bytes of a block as `stat` counts them.
 const BLOCK: u64 = 512;
 /// What a command may add to a directory that is over its quota already, so that it can be cleaned up.
@@ -31,6 +35,9 @@ const SLACK: u64 = 1 << 20;
 /// The counter of one tree.
 pub(super) struct Usage {
     work: OwnedFd,
+    /// The device that the work directory is on.
+    device: u64,
+    has_namespaces: bool,
     disk: u64,
     memory: u64,
     count: Option<Count>,
@@ -43,16 +50,20 @@ pub(super) struct Usage {
 /// A count under way. It goes on in small steps, so that its size holds nothing up.
 struct Count {
     begun: Instant,
-    open: Vec<(OwnedFd, Dir)>,
+    open: Vec<Dir>,
     bytes: u64,
+    is_too_deep: bool,
 }
 
 impl Usage {
-    pub(super) fn of(work: &OwnedFd, bounds: &Bounds) -> rustix::io::Result<Self> {
+    pub(super) fn of(work: &OwnedFd, bounds: &Bounds, has_namespaces: bool) -> rustix::io::Result<Self> {
         let work = rustix::io::fcntl_dupfd_cloexec(work, 3)?;
         let (disk, memory) = (bounds.disk, bounds.memory);
+        let device = rustix::fs::fstat(&work)?.st_dev;
         Ok(Self {
             work,
+            device,
+            has_namespaces,
             disk,
             memory,
             count: None,
@@ -70,7 +81,7 @@ impl Usage {
     /// What the tree below `child` has too much of. Takes some milliseconds at most; to be called again at the time
     /// that [`Self::look_at`] says.
     pub(super) fn over(&mut self, child: Pid, count_memory: bool) -> Option<Limit> {
-        if count_memory && self.count.is_none() && memory_of(child, self.memory) > self.memory {
+        if count_memory && self.count.is_none() && self.memory_of(child) > self.memory {
             return Some(Limit::Memory);
         }
         let mut count = self.count.take().unwrap_or_else(|| Count::begin(&self.work));
@@ -79,6 +90,7 @@ impl Usage {
             self.next = Instant::now();
             return None;
         }
+        let bytes = count.bytes.saturating_add(hidden::held(&tree::below(child), self.device).disk);
         self.took = count.begun.elapsed();
         self.next = Instant::now() + (self.took * SHARE).clamp(PAUSE, PAUSE_MAX);
         if !self.counted {
@@ -86,20 +98,43 @@ impl Usage {
             self.disk = self.disk.max(count.bytes.saturating_add(SLACK));
             self.counted = true;
         }
-        (count.bytes > self.disk).then_some(Limit::Disk)
+        (bytes > self.disk || count.is_too_deep).then_some(Limit::Disk)
+    }
+
+    /// Memory of a tree. Pages that several processes share are counted by each, unless that is what makes it too
+    /// much: then the kernel is asked for the shares, which takes longer.
+    fn memory_of(&self, child: Pid) -> u64 {
+        let tree = tree::below(child);
+        let sum = |file: &str, names: &[&str]| -> u64 {
+            tree.iter().map(|pid| kib(&format!("/proc/{}/{file}", pid.as_raw_nonzero()), names) * 1_024).sum()
+        };
+        let hidden = hidden::held(&tree, self.device).memory + self.in_namespaces(&tree);
+        let rough = hidden + sum("status", &["RssAnon:", "RssShmem:"]);
+        if rough <= self.memory {
+            return rough;
+        }
+        match sum("smaps_rollup", &["Pss_Anon:", "Pss_Shmem:"]) {
+            0 => rough,
+            shares => hidden + shares,
+        }
+    }
+
+    /// What is in memory of the tree's own, where it has namespaces; elsewhere it is everybody's.
+    fn in_namespaces(&self, tree: &[Pid]) -> u64 {
+        if self.has_namespaces { hidden::in_memory(tree) + hidden::segments() } else { 0 }
     }
 }
 
 impl Count {
     fn begin(work: &OwnedFd) -> Self {
-        let open = open_directory(work, c".").into_iter().collect();
-        Self { begun: Instant::now(), open, bytes: 0 }
+        let open = open_directory(work, c".").ok().flatten().into_iter().collect();
+        Self { begun: Instant::now(), open, bytes: 0, is_too_deep: false }
     }
 
     /// Counts for a while. True when it came to its end.
     fn go_on(&mut self) -> bool {
         let until = Instant::now() + STEP;
-        while let Some((fd, dir)) = self.open.last_mut() {
+        while let Some(dir) = self.open.last_mut() {
             let Some(Ok(entry)) = dir.next() else {
                 self.open.pop();
                 continue;
@@ -107,15 +142,18 @@ impl Count {
             if matches!(entry.file_name().to_bytes(), b"." | b"..") {
                 continue;
             }
-            let Ok(stat) = rustix::fs::statat(&*fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else {
+            let Ok(at) = dir.fd() else { continue };
+            let Ok(stat) = rustix::fs::statat(at, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
             let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
-            self.bytes = self.bytes.saturating_add(blocks * BLOCK);
-            let goes_down = FileType::from_raw_mode(stat.st_mode).is_dir();
-            let below = goes_down.then(|| open_directory(fd, entry.file_name())).flatten();
-            if self.open.len() < DEPTH_MAX {
-                self.open.extend(below);
+            self.bytes = self.bytes.saturating_add((blocks * BLOCK).max(ENTRY));
+            if FileType::from_raw_mode(stat.st_mode).is_dir() {
+                let below = open_directory(at, entry.file_name());
+                match below {
+                    Ok(below) if self.open.len() < DEPTH_MAX => self.open.extend(below),
+                    Ok(_) | Err(TooMany) => self.is_too_deep = true,
+                }
             }
             if Instant::now() >= until {
                 return self.open.is_empty();
@@ -125,29 +163,23 @@ impl Count {
     }
 }
 
-/// A directory and its entries. No link is followed; one that cannot be read has none.
-fn open_directory(above: &OwnedFd, name: &CStr) -> Option<(OwnedFd, Dir)> {
+/// There are no descriptors left to go deeper with.
+struct TooMany;
+
+/// A directory's entries. No link is followed; one that cannot be read has none.
+fn open_directory(above: impl AsFd, name: &CStr) -> Result<Option<Dir>, TooMany> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let opened = rustix::fs::openat(above, name, flags, Mode::empty()).ok()?;
-    let entries = Dir::read_from(&opened).ok()?;
-    Some((opened, entries))
+    match rustix::fs::openat(above, name, flags, Mode::empty()) {
+        Ok(opened) => Ok(Dir::new(opened).ok()),
+        Err(Errno::MFILE | Errno::NFILE) => Err(TooMany),
+        Err(_) => Ok(None),
+    }
 }
 
-/// Memory of a tree. Pages that several processes share are counted by each, unless that is what makes it too much:
-/// then the kernel is asked for the shares, which takes longer.
-fn memory_of(child: Pid, most: u64) -> u64 {
-    let tree = tree::below(child);
-    let sum = |file: &str, names: &[&str]| -> u64 {
-        tree.iter().map(|pid| kib(&format!("/proc/{}/{file}", pid.as_raw_nonzero()), names) * 1_024).sum()
-    };
-    let rough = sum("status", &["RssAnon:", "RssShmem:"]);
-    if rough <= most {
-        return rough;
-    }
-    match sum("smaps_rollup", &["Pss_Anon:", "Pss_Shmem:"]) {
-        0 => rough,
-        shares => shares,
-    }
+/// As many descriptors as this process may have: a count holds one for each level.
+pub(super) fn make_room() {
+    let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard });
 }
 
 fn kib(path: &str, names: &[&str]) -> u64 {

@@ -34,9 +34,11 @@ impl Tree {
         let socket = UnixStream::from_std(StdUnixStream::from(socket))?;
         let (kill, killed) = oneshot::channel();
         let (tell, end) = oneshot::channel();
+        // The helper's own clock is what counts; one that does not tell, stopped for example, is not waited for.
+        let most = Duration::from_millis(policy.timeout_ms).saturating_add(GRACE);
         let bounds = Words { memory: policy.bounds.memory, disk: policy.bounds.disk };
         tokio::spawn(async move {
-            let told = hear(socket, rest, killed).await;
+            let told = hear(socket, rest, killed, most).await;
             reap(child).await;
             drop(held);
             let _ = tell.send(bounds.end(told));
@@ -58,11 +60,17 @@ impl Tree {
 
 /// Waits for the helper's last line; says that all is to be killed, by closing the socket, when nobody wants it any
 /// more.
-async fn hear(socket: UnixStream, rest: Vec<u8>, killed: oneshot::Receiver<()>) -> Option<End> {
+async fn hear(
+    socket: UnixStream,
+    rest: Vec<u8>,
+    killed: oneshot::Receiver<()>,
+    most: Duration,
+) -> Option<End> {
     let mut socket = BufReader::new(socket);
     let mut text = rest;
     tokio::select! {
         _ = killed => Some(End::Dropped),
+        () = tokio::time::sleep(most) => Some(End::TimedOut),
         told = async {
             while !text.contains(&b'\n') {
                 if socket.read_until(b'\n', &mut text).await.ok()? == 0 {

@@ -6,6 +6,7 @@ mod job;
 mod layers;
 mod ordinary;
 mod survivors;
+mod traces;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
