@@ -8,6 +8,7 @@
 mod bench;
 mod clients;
 mod context;
+mod escape;
 mod golden;
 mod layers;
 mod licences;
@@ -61,6 +62,8 @@ enum Task {
     Bench,
     /// Checks the journals that must fold for ever; with `add NAME` keeps a new set first.
     Golden(golden::Args),
+    /// Makes every attempt to break out of the sandbox, at every level, and prints the matrix.
+    Escape(escape::Args),
     /// Checks the model emulator against the public Python clients, where they can be had.
     Clients,
 }
@@ -89,6 +92,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Mutants(args) => mutants::run(&context, &args),
         Task::Bench => bench::run(&context),
         Task::Golden(args) => golden::run(&context, &args),
+        Task::Escape(args) => escape::run(&context, &args),
         Task::Clients => clients::run(&context),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each function is one call and checks its answer. No rule about sandboxes belongs here.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use rustix::io::{Errno, Result};
@@ -119,6 +119,60 @@ pub(crate) fn attempt(number: libc::c_long, arguments: [libc::c_long; 5]) -> Res
     let [a, b, c, d, e] = arguments;
     // SAFETY: callers pass plain numbers and NULs, for which the kernel answers an error rather than touch memory.
     checked(unsafe { libc::syscall(number, a, b, c, d, e) })
+}
+
+/// One argument of a [`call`].
+#[derive(Debug)]
+pub enum Word<'a> {
+    /// A number, a descriptor, flags.
+    Number(i64),
+    /// Memory that the kernel reads or writes.
+    Bytes(&'a mut [u8]),
+    /// A path or a name.
+    Text(&'a CStr),
+}
+
+impl From<i32> for Word<'_> {
+    fn from(number: i32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<i64> for Word<'_> {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl<'a> From<&'a mut [u8]> for Word<'a> {
+    fn from(bytes: &'a mut [u8]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a CStr> for Word<'a> {
+    fn from(text: &'a CStr) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// A system call by number with memory of the caller's, for the battery of attempts that are meant to be refused.
+/// Never to be used for anything else: what a call does beyond its arguments is the caller's care.
+///
+/// # Errors
+/// What the kernel answers.
+pub fn call(number: i64, words: &mut [Word<'_>]) -> Result<i64> {
+    let mut values = [0; 6];
+    for (value, word) in values.iter_mut().zip(words) {
+        *value = match word {
+            Word::Number(number) => *number,
+            Word::Bytes(bytes) => bytes.as_mut_ptr() as libc::c_long,
+            Word::Text(text) => text.as_ptr() as libc::c_long,
+        };
+    }
+    let [a, b, c, d, e, f] = values;
+    // SAFETY: memory that is named lives and is the caller's alone over the call; it says how long each piece is.
+    checked(unsafe { libc::syscall(number, a, b, c, d, e, f) })
 }
 
 /// Calls `exec` with descriptors as they are. Returns only where it failed.

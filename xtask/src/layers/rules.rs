@@ -35,6 +35,11 @@ pub(super) const EDGES: &[Edges] = &[
         may_use: &["kode-core", "kode-testkit"],
         why: "it is tests only, and compiles the files of others that it tests",
     },
+    Edges {
+        package: "kode-escape",
+        may_use: &["kode-core", "kode-sandbox"],
+        why: "it attacks the sandbox by its public API, and nothing else needs it",
+    },
     Edges { package: "xtask", may_use: &[], why: "the tooling must build when the crates do not" },
 ];
 

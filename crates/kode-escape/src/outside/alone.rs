@@ -1,0 +1,110 @@
+//! Attempts that are judged from outside: to outlive the command, and to take more than its share. Each is a command
+//! line of its own, in a work directory of its own.
+
+use kode_core::template::SandboxSpec;
+
+use super::place::Came;
+use crate::inside::holds::HELD;
+
+/// One of them.
+pub struct Alone {
+    /// Its name in the matrix.
+    pub name: &'static str,
+    /// What it gives to whoever succeeds.
+    pub gives: &'static str,
+    line: &'static str,
+    judge: Judge,
+    bound: fn(&mut SandboxSpec),
+    /// Milliseconds until the command is to be ended.
+    pub(super) timeout_ms: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Judge {
+    /// Something with the mark is there when the command is over.
+    Survives,
+    /// It held what it took to the end.
+    Holds,
+    /// Its output is held open when it is over.
+    HoldsOutput,
+}
+
+/// Stands in lines for what a survivor is found by.
+const MARK: &str = "MARK";
+const LATER: &str = "processes that go on when the command is over";
+const MORE: &str = "more than its share, at everybody's cost";
+const NO_BOUND: fn(&mut SandboxSpec) = |_| {};
+const LITTLE_MEMORY: fn(&mut SandboxSpec) = |spec| spec.memory_mib = 48;
+const LITTLE_DISK: fn(&mut SandboxSpec) = |spec| spec.disk_mib = 8;
+const FEW_PROCESSES: fn(&mut SandboxSpec) = |spec| spec.processes = 32;
+
+const fn survivor(name: &'static str, line: &'static str) -> Alone {
+    Alone { name, gives: LATER, line, judge: Judge::Survives, bound: NO_BOUND, timeout_ms: 20_000 }
+}
+
+const fn holder(name: &'static str, line: &'static str, bound: fn(&mut SandboxSpec)) -> Alone {
+    Alone { name, gives: MORE, line, judge: Judge::Holds, bound, timeout_ms: 20_000 }
+}
+
+/// Kills what is above the shell, as far as it is the sandbox's helper, the outermost first: it would kill in turn.
+const KILL_HELPERS: &str = "setsid sleep MARK & p=$PPID; while tr '\\0' ' ' < /proc/$p/cmdline | grep -q \
+                            ^kode-sandbox-helper; do all=\"$p $all\"; p=$(cut -d' ' -f4 /proc/$p/stat); done; \
+                            for p in $all; do kill -KILL $p; done";
+
+const ATTEMPTS: &[Alone] = &[
+    survivor("survive_in_background", "sleep MARK &"),
+    survivor("survive_hangup", "nohup sleep MARK > /dev/null 2>&1 &"),
+    survivor("survive_in_new_session", "setsid sleep MARK & sleep 0.1"),
+    survivor("survive_in_new_group", "set -m; sleep MARK & disown"),
+    survivor("survive_twice_forked", "(setsid nohup sleep MARK > /dev/null 2>&1 &) & sleep 0.1"),
+    survivor("survive_ignoring_signals", "bash -c 'trap \"\" HUP TERM INT; exec sleep MARK' & sleep 0.1"),
+    survivor("survive_renamed", "(exec -a '[kworker/0:1]' sleep MARK) & sleep 0.1"),
+    survivor("survive_stopped", "sleep MARK & kill -STOP $!"),
+    survivor("survive_in_numbers", "for i in 1 2 3 4 5 6 7 8; do setsid sleep MARK & done; sleep 0.1"),
+    Alone { timeout_ms: 250, ..survivor("survive_time_limit", "setsid sleep MARK & sleep 1000") },
+    survivor("survive_by_killing_the_helper", KILL_HELPERS),
+    Alone { judge: Judge::HoldsOutput, ..survivor("hold_output_open", "sleep MARK & sleep 0.1") },
+    holder("take_memory", "./escape memory 100", LITTLE_MEMORY),
+    holder("take_memory_in_files", "./escape memfd 100", LITTLE_MEMORY),
+    holder("take_memory_in_segments", "./escape segments 100", LITTLE_MEMORY),
+    holder("take_memory_in_shared_files", "./escape shared 100", LITTLE_MEMORY),
+    holder("take_memory_in_temporary_files", "./escape temporary 100", LITTLE_MEMORY),
+    holder("take_processes", "./escape processes 60", FEW_PROCESSES),
+    holder("take_descriptors", "./escape descriptors 2000", NO_BOUND),
+    holder("flood_output", "head -c 280000000 /dev/zero; sleep 0.5; printf 'held it'", NO_BOUND),
+    holder("take_disk_with_one_file", "./escape big 40", LITTLE_DISK),
+    holder("take_disk_with_many_files", "./escape files 40", LITTLE_DISK),
+    holder("take_disk_with_empty_files", "./escape empty 8000", LITTLE_DISK),
+    holder("take_disk_deep_below", "./escape deep 40", LITTLE_DISK),
+    holder("take_disk_in_hidden_directory", "./escape hidden 40", LITTLE_DISK),
+    holder("take_disk_with_deleted_files", "./escape deleted 40", LITTLE_DISK),
+    holder("take_disk_with_mapped_files", "./escape mapped 40", LITTLE_DISK),
+    holder("outgrow_quota_for_a_moment", "./escape moment 40", LITTLE_DISK),
+];
+
+/// All of them.
+pub fn attempts() -> impl Iterator<Item = &'static Alone> {
+    ATTEMPTS.iter()
+}
+
+impl Alone {
+    pub(super) fn line(&self, mark: &str) -> String {
+        self.line.replace(MARK, mark)
+    }
+
+    /// The level with this attempt's bounds.
+    pub(super) fn spec(&self, level: &str) -> SandboxSpec {
+        let mut spec = SandboxSpec { level: level.into(), ..SandboxSpec::default() };
+        (self.bound)(&mut spec);
+        spec
+    }
+
+    /// Whether it succeeded; `survivors` are the processes that were found by the mark.
+    pub(super) fn has_succeeded(&self, came: &Came, survivors: usize) -> bool {
+        match self.judge {
+            Judge::Survives => survivors > 0,
+            Judge::Holds => came.stdout.ends_with(HELD),
+            Judge::HoldsOutput => came.held_open,
+        }
+    }
+}
