@@ -91,6 +91,9 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("change_server_scheduling_attributes", SLOW, |to| {
         let mut attributes = words(&[0; 6]);
         attributes[..4].copy_from_slice(&48_u32.to_ne_bytes());
+        // Its niceness stays what it is: less of it would be another right.
+        let nice = 20 - call!(libc::SYS_getpriority, 0, to.server)?;
+        attributes[16..20].copy_from_slice(&(nice as i32).to_ne_bytes());
         had(call!(libc::SYS_sched_setattr, to.server, &mut attributes[..], 0)?)
     }),
     attempt("limit_server", SLOW, |to| {

@@ -30,18 +30,26 @@ fn children(pid: Pid) -> Vec<Pid> {
         .collect()
 }
 
+/// Reaps what is dead. False when there is no child left, and so nothing below one either: what loses its parent becomes
+/// ours. A look at `/proc` cannot tell that, as it misses what moves up meanwhile.
+fn reap() -> bool {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
 /// Kills the child and all that comes from it, and reaps them. In a pid namespace the child's own end is enough;
 /// elsewhere this process is the one to which orphans come, so what is left shows up as its child.
 pub(super) fn kill(child: Pid) {
     let give_up = Instant::now() + GRACE;
     let _ = rustix::process::kill_process(child, Signal::KILL);
     let us = rustix::process::getpid();
-    loop {
-        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+    while reap() && Instant::now() < give_up {
         let left: Vec<Pid> = below(us).into_iter().filter(|pid| *pid != us).collect();
-        if left.is_empty() || Instant::now() >= give_up {
-            return;
-        }
         // Stopped first, so that none of them makes another while the next one is killed.
         for signal in [Signal::STOP, Signal::KILL] {
             for pid in &left {
