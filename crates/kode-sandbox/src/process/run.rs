@@ -85,15 +85,14 @@ impl LocalProcesses {
     async fn attend(
         &self,
         (tree, listener): (Tree, Option<TcpListener>),
-        output: impl Future<Output = ()> + Send,
-        seen: &AtomicU64,
+        output: impl Future<Output = Result<(), TooMuch>> + Send,
         witness: Arc<dyn Witness>,
     ) -> ProcessEnd {
-        let Some(listener) = listener else { return see_through(tree, output, seen).await };
+        let Some(listener) = listener else { return see_through(tree, output).await };
         let (over, stop) = oneshot::channel::<()>();
         let served = self.egress.clone().serve_until(listener, witness, async move { drop(stop.await) });
         let ended = async {
-            let end = see_through(tree, output, seen).await;
+            let end = see_through(tree, output).await;
             drop(over);
             end
         };
@@ -148,27 +147,50 @@ impl Sink<'_> {
     }
 }
 
-/// Reads a stream to its end and hands over each piece.
-async fn pump(mut stream: impl AsyncRead + Unpin, seen: &AtomicU64, mut to: Sink<'_>) {
-    let mut piece = vec![0; PIECE];
-    while let Ok(length @ 1..) = stream.read(&mut piece).await {
-        seen.fetch_add(length as u64, Ordering::Relaxed);
-        to.take(&piece[..length]).await;
+/// How much a command has written, and may.
+struct Meter {
+    seen: AtomicU64,
+    most: u64,
+}
+
+impl Meter {
+    fn up_to(most: u64) -> Self {
+        Self { seen: AtomicU64::new(0), most }
+    }
+
+    fn count(&self, length: usize) -> Result<(), TooMuch> {
+        let length = length as u64;
+        let seen = self.seen.fetch_add(length, Ordering::Relaxed) + length;
+        if seen > self.most { Err(TooMuch) } else { Ok(()) }
     }
 }
 
+/// More was written than anybody will read.
+struct TooMuch;
+
+/// Reads a stream to its end and hands over each piece.
+async fn pump(mut stream: impl AsyncRead + Unpin, meter: &Meter, mut to: Sink<'_>) -> Result<(), TooMuch> {
+    let mut piece = vec![0; PIECE];
+    while let Ok(length @ 1..) = stream.read(&mut piece).await {
+        meter.count(length)?;
+        to.take(&piece[..length]).await;
+    }
+    Ok(())
+}
+
 /// Waits for the end of a tree while its output is read; kills it where that is too much.
-async fn see_through(mut tree: Tree, output: impl Future<Output = ()>, seen: &AtomicU64) -> ProcessEnd {
+async fn see_through(mut tree: Tree, output: impl Future<Output = Result<(), TooMuch>>) -> ProcessEnd {
     tokio::pin!(output);
-    let mut over = tokio::time::interval(Duration::from_millis(50));
-    let (mut read, mut killed) = (false, false);
+    let (mut read, mut over) = (false, false);
     let end = loop {
         tokio::select! {
             end = tree.end() => break end,
-            () = &mut output, if !read => read = true,
-            _ = over.tick(), if !killed && !read => if seen.load(Ordering::Relaxed) > OUTPUT_MAX {
-                tree.kill();
-                killed = true;
+            within = &mut output, if !read => {
+                read = true;
+                over = within.is_err();
+                if over {
+                    tree.kill();
+                }
             }
         }
     };
@@ -176,7 +198,7 @@ async fn see_through(mut tree: Tree, output: impl Future<Output = ()>, seen: &At
         // All writers are gone, so the end of the output is there, unless the kernel holds one.
         let _ = tokio::time::timeout(DRAIN, output).await;
     }
-    if killed {
+    if over {
         let message = format!("it wrote more than {} MiB; write to a file instead", OUTPUT_MAX >> 20);
         return ProcessEnd::OverLimit { limit: Limit::Output, message };
     }
@@ -194,14 +216,15 @@ impl Processes for LocalProcesses {
         let _place = self.place()?;
         let Running { tree, listener, stdout, stderr, begun } = self.start(command, held).await?;
         let (mut out, mut err) = (Capture::default(), Capture::default());
-        let seen = AtomicU64::new(0);
+        let meter = Meter::up_to(OUTPUT_MAX);
         let output = async {
-            tokio::join!(
-                pump(stdout, &seen, Sink::Kept(&mut out)),
-                pump(stderr, &seen, Sink::Kept(&mut err)),
-            );
+            tokio::try_join!(
+                pump(stdout, &meter, Sink::Kept(&mut out)),
+                pump(stderr, &meter, Sink::Kept(&mut err)),
+            )
+            .map(drop)
         };
-        let end = self.attend((tree, listener), output, &seen, witness).await;
+        let end = self.attend((tree, listener), output, witness).await;
         let (stdout, stderr): (Captured, Captured) = (out.finish(), err.finish());
         Ok(Ran { end, stdout, stderr, took: begun.elapsed() })
     }
@@ -219,14 +242,15 @@ impl Processes for LocalProcesses {
         let Running { tree, listener, stdout, stderr, .. } = self.start(command, held).await?;
         let writer = Arc::new(Mutex::new(writer));
         // What a job writes is bounded by its log, so it may write for ever.
-        let (seen, ignored) = (AtomicU64::new(0), AtomicU64::new(0));
+        let meter = Meter::up_to(u64::MAX);
         let output = async {
-            tokio::join!(
-                pump(stdout, &ignored, Sink::Logged(&writer, Stream::Out)),
-                pump(stderr, &ignored, Sink::Logged(&writer, Stream::Err)),
-            );
+            tokio::try_join!(
+                pump(stdout, &meter, Sink::Logged(&writer, Stream::Out)),
+                pump(stderr, &meter, Sink::Logged(&writer, Stream::Err)),
+            )
+            .map(drop)
         };
-        Ok(self.attend((tree, listener), output, &seen, witness).await)
+        Ok(self.attend((tree, listener), output, witness).await)
     }
 
     async fn logs(&self, job: &JobId, since: u64, limit: usize) -> Result<JobLog, ProcessError> {
