@@ -78,8 +78,8 @@ impl Pool {
         }
     }
 
-    /// Forks of an agent, forks of its forks too, as far as they remember it: those among `limit` agents under a
-    /// prefix (by whole `:` segments) whose name is above `after`. Reads the first entries of each, and folds only
+    /// Forks of an agent, forks of its forks too, as far as they remember it: those among `limit` agents under
+    /// any of these prefixes (by whole `:` segments) whose name is above `after`. Reads the first entries of each, and folds only
     /// those that are forks of it.
     ///
     /// # Errors
@@ -87,11 +87,11 @@ impl Pool {
     pub async fn forks(
         &self,
         of: &AgentId,
-        prefix: &str,
+        prefixes: &[impl AsRef<str>],
         after: Option<&AgentId>,
         limit: usize,
     ) -> Result<Forks, StoreError> {
-        let (ids, next) = self.names(prefix, after, limit).await?;
+        let (ids, next) = self.names(prefixes, after, limit).await?;
         let infos = stream::iter(ids).map(|id| self.fork_of(id, of)).buffered(READS_AT_ONCE);
         Ok(Forks { forks: infos.filter_map(std::future::ready).collect().await, next })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use kode_core::id::TemplateId;
 use kode_pool::Pool;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::users::Users;
-use crate::{cors, refusal, request, routes};
+use crate::{auth, cors, refusal, request, routes};
 
 /// What all handlers share. Clones are handles on the same one.
 #[derive(Clone)]
@@ -49,5 +49,6 @@ impl App {
 /// All routes, with what surrounds each request.
 pub fn router(app: App) -> Router {
     let cors = cors::layer(&app.config.cors_origins);
-    routes::all().layer(cors).layer(from_fn(request::frame)).with_state(app)
+    let guard = from_fn_with_state(app.clone(), auth::guard);
+    routes::all().layer(guard).layer(cors).layer(from_fn(request::frame)).with_state(app)
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::auth::Auth;
+
 /// How the server behaves. Take [`ServerConfig::default`] and change what must differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// Whether a built-in script answers instead of a model; told in `/api/metrics`.
     pub demo: bool,
@@ -23,10 +25,12 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// Origins whose pages may call, such as `https://app.example.org`; those on a loopback host always may.
     pub cors_origins: Vec<String>,
+    /// Who may call.
+    pub auth: Auth,
 }
 
 impl Default for ServerConfig {
-    /// Comments every 15 s, bodies up to 1 MiB, 10,000 connections, pages of loopback origins only.
+    /// Comments every 15 s, bodies up to 1 MiB, 10,000 connections, pages of loopback origins only, nobody is asked.
     fn default() -> Self {
         Self {
             demo: false,
@@ -38,6 +42,7 @@ impl Default for ServerConfig {
             body_limit: 1 << 20,
             max_connections: 10_000,
             cors_origins: Vec::new(),
+            auth: Auth::open(),
         }
     }
 }

@@ -2,7 +2,9 @@
 //! attached to the response; [`crate::request`] writes the body, as it alone knows the request's id.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::response::{IntoResponse, Response};
 use kode_core::id::Cursor;
 use serde::Serialize;
@@ -41,6 +43,18 @@ impl ApiError {
 
     pub(crate) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// Nobody known asks. Whether anything was shown, and what is wrong with it, is not told.
+    pub(crate) fn unauthorized() -> Self {
+        let message = "show who you are: a key or a token, in the header authorization: Bearer …";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// The caller may not do this, to any agent.
+    pub(crate) fn forbidden(right: &str) -> Self {
+        let message = format!("this takes the right {right:?}, which this key or token does not have");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
     pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
@@ -110,6 +124,9 @@ impl ApiError {
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(secs) = self.retry_after {
             head.headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            head.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kode\""));
         }
         if self.leaves_body_unread() {
             head.headers.insert(CONNECTION, HeaderValue::from_static("close"));

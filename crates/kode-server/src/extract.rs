@@ -13,13 +13,17 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 
-/// The agent that the path names.
-pub(crate) struct AgentPath(pub(crate) AgentId);
+/// The agent that the path names, which the caller reaches.
+pub(crate) struct AgentPath(pub(crate) Reached);
 
-/// The user that the path names: a part of an agent id, without `:`.
-pub(crate) struct UserPath(pub(crate) String);
+/// The user that the path names, a part of an agent id, and who asks for an agent of that user's.
+pub(crate) struct UserPath {
+    user: AgentId,
+    caller: Caller,
+}
 
 /// The query.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
@@ -30,20 +34,37 @@ pub(crate) struct ApiJson<T>(pub(crate) T, pub(crate) Value);
 /// A JSON body that may be absent, which then counts as `{}`.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
+/// An agent that someone named, if the caller reaches it.
+pub(crate) fn agent(caller: &Caller, text: &str) -> Result<Reached, ApiError> {
+    caller.reached(agent_id(text)?)
+}
+
+/// A name as a place in the order of names, where a page begins: nothing is looked up by it.
+pub(crate) fn place(text: &str) -> Result<AgentId, ApiError> {
+    agent_id(text)
+}
+
 /// Checks a name that someone sent.
-pub(crate) fn agent_id(text: &str) -> Result<AgentId, ApiError> {
+fn agent_id(text: &str) -> Result<AgentId, ApiError> {
     AgentId::new(text).map_err(|why| ApiError::bad_request("invalid_agent_id", why.to_string()))
 }
 
-/// The agent of a user, or of one of the user's sessions. An empty session is none.
-pub(crate) fn chat_agent(user: &str, session: Option<&str>) -> Result<AgentId, ApiError> {
-    let session = session.filter(|session| !session.is_empty());
-    if session.is_some_and(|session| session.contains(':')) {
-        return Err(ApiError::bad_request("invalid_agent_id", "a sessionId must not have ':' in it"));
+impl UserPath {
+    /// The user's agent, or that of one of the user's sessions. An empty session is none.
+    pub(crate) fn agent(&self, session: Option<&str>) -> Result<Reached, ApiError> {
+        let agent = match session.filter(|session| !session.is_empty()) {
+            Some(session) if session.contains(':') => {
+                return Err(ApiError::bad_request("invalid_agent_id", "a sessionId must not have ':' in it"));
+            }
+            Some(session) => agent_id(&format!("{}:session:{session}", self.user))?,
+            None => self.user.clone(),
+        };
+        self.caller.reached_as(&self.user, agent)
     }
-    match session {
-        Some(session) => agent_id(&format!("user:{user}:session:{session}")),
-        None => agent_id(&format!("user:{user}")),
+
+    /// Who asks.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 }
 
@@ -51,7 +72,8 @@ impl<S: Send + Sync> FromRequestParts<S> for AgentPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        agent_id(&parameter(parts, state).await?).map(Self)
+        let caller = Caller::from_request_parts(parts, state).await?;
+        agent(&caller, &parameter(parts, state).await?).map(Self)
     }
 }
 
@@ -59,11 +81,12 @@ impl<S: Send + Sync> FromRequestParts<S> for UserPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
         let user = parameter(parts, state).await?;
         if user.contains(':') {
             return Err(ApiError::bad_request("invalid_agent_id", "a userId must not have ':' in it"));
         }
-        Ok(Self(user))
+        Ok(Self { user: agent_id(&format!("user:{user}"))?, caller })
     }
 }
 

@@ -3,9 +3,9 @@
 use axum::http::HeaderMap;
 use kode_core::fact::IdempotencyKey;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::error::ApiError;
+use crate::hex;
 
 /// Longest key.
 const KEY_MAX: usize = 255;
@@ -28,7 +28,7 @@ pub(crate) fn key(headers: &HeaderMap, body: &Value) -> Result<Option<Idempotenc
 fn digest(body: &Value) -> String {
     let mut canonical = String::new();
     write(body, &mut canonical);
-    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::sha256(canonical.as_bytes())
 }
 
 /// Fields in the order of their names, whatever order the map keeps.

@@ -5,10 +5,12 @@
 //! connections.
 
 mod app;
+pub mod auth;
 mod config;
 mod cors;
 mod error;
 mod extract;
+mod hex;
 mod idempotency;
 mod line;
 mod position;
@@ -17,9 +19,11 @@ mod request;
 mod routes;
 mod serve;
 mod shape;
+mod shown;
 mod sse;
 mod users;
 
 pub use app::{App, router};
+pub use auth::Auth;
 pub use config::ServerConfig;
 pub use serve::serve;

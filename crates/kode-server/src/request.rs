@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::error::ApiError;
 
@@ -21,8 +22,9 @@ const ID_MAX: usize = 128;
 pub(crate) async fn frame(request: Request, next: Next) -> Response {
     let id = id_of(request.headers());
     let text = id.to_str().unwrap_or_default().to_owned();
-    let span =
-        tracing::info_span!("request", id = text, method = %request.method(), path = request.uri().path());
+    // Never the query: a ticket is in it.
+    let path = request.uri().path();
+    let span = tracing::info_span!("request", id = text, method = %request.method(), path, caller = Empty);
     let run = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
     let response = run.await.unwrap_or_else(|_| {
         ApiError::internal("internal", "something failed inside the server").into_response()

@@ -1,12 +1,14 @@
 //! The shapes of answers, as `docs/api.md` has them. Made from snapshots; nothing here decides.
 
+mod approvals;
+
 use std::sync::Arc;
 
 use kode_core::call::Call;
-use kode_core::event::{AgentState, Bookmark, Breakpoint, Envelope};
-use kode_core::id::{AgentId, CallId, Cursor, MessageId, Millis, Seq, SnapshotId, TemplateId};
+use kode_core::event::{AgentState, Bookmark, Breakpoint};
+use kode_core::id::{AgentId, Cursor, MessageId, Millis, Seq, SnapshotId, TemplateId};
 use kode_core::lineage::{self, Ancestor, Files};
-use kode_core::machine::{PendingApproval, State, View};
+use kode_core::machine::{State, View};
 use kode_core::message::{Message, Usage};
 use kode_core::sandbox::{Copied, SandboxReport};
 use kode_core::store::StoreError;
@@ -15,8 +17,11 @@ use kode_pool::{AgentInfo, PoolStats};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub(crate) use self::approvals::{Approval, Approvals, input_hash};
 use crate::app::App;
+use crate::auth::Reach;
 use crate::error::ApiError;
+use crate::shown::Shown;
 
 /// The status of one agent.
 #[derive(Serialize)]
@@ -101,7 +106,7 @@ pub(crate) struct Info {
     forked_from: Option<Ancestor>,
     /// All agents that it goes back to, oldest first: told of one agent, left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    lineage: Option<Arc<Vec<Ancestor>>>,
+    lineage: Option<Vec<Ancestor>>,
     /// Whose work directory it works in, where that is not its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     workspace_of: Option<AgentId>,
@@ -120,14 +125,15 @@ pub(crate) struct Problem {
 }
 
 impl Info {
-    pub(crate) fn of(info: AgentInfo) -> Self {
+    /// For one with this reach: of other agents it names only those.
+    pub(crate) fn of(info: AgentInfo, to: &Reach) -> Self {
         match info.view {
-            Ok(view) => Self::seen(info.id, info.resident, &view),
+            Ok(view) => Self::seen(info.id, info.resident, &view, to),
             Err(error) => Self::hidden(info.id, info.resident, error),
         }
     }
 
-    pub(crate) fn seen(agent_id: AgentId, resident: bool, view: &View) -> Self {
+    pub(crate) fn seen(agent_id: AgentId, resident: bool, view: &View, to: &Reach) -> Self {
         Self {
             agent_id,
             template_id: view.template.clone(),
@@ -136,17 +142,19 @@ impl Info {
             updated_at: Some(view.updated_at),
             message_count: Some(view.transcript.len()),
             resident,
-            forked_from: view.lineage.last().cloned(),
+            forked_from: view.lineage.last().filter(|from| to.reaches(&from.agent_id)).cloned(),
             lineage: None,
-            workspace_of: shared_with(&view.files),
+            workspace_of: shared_with(&view.files).filter(|owner| to.reaches(owner)),
             metadata: Some(view.metadata.clone()).filter(|data| !data.is_empty()),
             problem: None,
         }
     }
 
-    /// The same with the whole lineage.
-    pub(crate) fn with_lineage(self, view: &View) -> Self {
-        Self { lineage: Some(view.lineage.clone()).filter(|lineage| !lineage.is_empty()), ..self }
+    /// The same with the whole lineage, as far as it is reached.
+    pub(crate) fn with_lineage(self, view: &View, to: &Reach) -> Self {
+        let reached = view.lineage.iter().filter(|from| to.reaches(&from.agent_id));
+        let lineage: Vec<Ancestor> = reached.cloned().collect();
+        Self { lineage: Some(lineage).filter(|lineage| !lineage.is_empty()), ..self }
     }
 
     fn hidden(agent_id: AgentId, resident: bool, error: StoreError) -> Self {
@@ -289,49 +297,9 @@ pub(crate) struct Messages {
 /// Some of the events.
 #[derive(Serialize)]
 pub(crate) struct Events {
-    pub(crate) events: Vec<Arc<Envelope>>,
+    pub(crate) events: Vec<Shown>,
     pub(crate) next: Cursor,
     pub(crate) end: bool,
-}
-
-/// A call that waits for a person.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Approval {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent_id: Option<AgentId>,
-    call_id: CallId,
-    tool: String,
-    input_preview: String,
-    /// The whole input: nobody should decide on what they cannot see.
-    input: Arc<Value>,
-    reason: String,
-    requested_at: Millis,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Millis>,
-}
-
-impl Approval {
-    /// Named by its agent where it stands in a list over all.
-    pub(crate) fn of(agent_id: Option<AgentId>, open: &PendingApproval) -> Self {
-        let asked = open.call.approval.as_ref();
-        Self {
-            agent_id,
-            call_id: open.call.id.clone(),
-            tool: open.call.name.clone(),
-            input_preview: open.call.input_preview.clone(),
-            input: open.input.clone(),
-            reason: asked.map(|a| a.reason.clone()).unwrap_or_default(),
-            requested_at: asked.map(|a| a.requested_at).unwrap_or_default(),
-            expires_at: asked.and_then(|a| a.expires_at),
-        }
-    }
-}
-
-/// Calls that wait for a person.
-#[derive(Serialize)]
-pub(crate) struct Approvals {
-    pub(crate) approvals: Vec<Approval>,
 }
 
 /// A template, without its prompt: that is the host's.

@@ -18,8 +18,10 @@ use kode_core::hub::Subscription;
 use kode_core::id::{AgentId, Cursor, MessageId};
 
 use crate::app::App;
+use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 use crate::position::{self, EventsQuery, Position};
+use crate::shown::Shown;
 
 /// Frames that are there already share a chunk up to this many bytes.
 const CHUNK: usize = 16 * 1024;
@@ -40,7 +42,8 @@ enum End {
 /// Opens a stream of an agent, as the request asks.
 pub(crate) async fn open(
     app: &App,
-    id: &AgentId,
+    caller: &Caller,
+    id: &Reached,
     query: &EventsQuery,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -51,9 +54,9 @@ pub(crate) async fn open(
         return match position {
             Position::Live => {
                 let end = if query.follow { End::Never } else { End::Rest { last_done: Cursor::ZERO } };
-                Ok(Reader::new(app, id, Cursor::ZERO, channels, end).into_response())
+                Ok(Reader::new(app, caller, id, Cursor::ZERO, channels, end).into_response())
             }
-            Position::Since(_) | Position::Reconnect(_) => Err(ApiError::no_agent(id)),
+            Position::Since(_) | Position::Reconnect(_) => Err(ApiError::no_agent(&**id)),
         };
     };
     if let Some(cursor) = position.cursor() {
@@ -63,7 +66,7 @@ pub(crate) async fn open(
     let after = position::kept(app, id, after, position.cursor().is_some()).await?;
     let last_done = view.last_done;
     let end = if query.follow { End::Never } else { End::Rest { last_done } };
-    let mut reader = Reader::new(app, id, after, channels, end);
+    let mut reader = Reader::new(app, caller, id, after, channels, end);
     let is_over = view.at_rest && !query.follow && last_done > Cursor::ZERO;
     if is_over && matches!(position, Position::Reconnect(_)) {
         // A browser connects again after each end; only this tells it that there is no more.
@@ -77,17 +80,19 @@ pub(crate) async fn open(
 /// The stream of one message, to the `done` that names it.
 pub(crate) fn of_message(
     app: &App,
-    id: &AgentId,
+    caller: &Caller,
+    id: &Reached,
     channels: Channels,
     message: MessageId,
     cursor: Cursor,
 ) -> Response {
-    Reader::new(app, id, cursor, channels, End::Message(message)).into_response()
+    Reader::new(app, caller, id, cursor, channels, End::Message(message)).into_response()
 }
 
 /// One client's place in an agent's events.
 struct Reader {
     app: App,
+    caller: Caller,
     agent: AgentId,
     events: Subscription,
     channels: Channels,
@@ -98,9 +103,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(app: &App, id: &AgentId, after: Cursor, channels: Channels, end: End) -> Self {
+    fn new(app: &App, caller: &Caller, id: &Reached, after: Cursor, channels: Channels, end: End) -> Self {
         let events = app.pool.runtime().subscription(id, after);
-        Self { app: app.clone(), agent: id.clone(), events, channels, end, ahead: String::new(), over: false }
+        let (app, caller, agent) = (app.clone(), caller.clone(), (**id).clone());
+        Self { app, caller, agent, events, channels, end, ahead: String::new(), over: false }
     }
 
     /// Reads what is there without waiting. Whether any of it is to be shown.
@@ -111,8 +117,14 @@ impl Reader {
         !self.ahead.is_empty()
     }
 
-    /// The next piece of the body; `None` at its end.
+    /// The next piece of the body; `None` at its end, and for one who may no longer read: a key that is revoked is
+    /// dead for the streams that it opened as well.
     async fn chunk(&mut self) -> Option<Bytes> {
+        let chunk = self.read().await?;
+        self.caller.stands().then_some(chunk)
+    }
+
+    async fn read(&mut self) -> Option<Bytes> {
         let mut frames = std::mem::take(&mut self.ahead);
         let quiet = tokio::time::sleep(self.app.config.heartbeat);
         tokio::pin!(quiet);
@@ -148,7 +160,8 @@ impl Reader {
 
     async fn take(&mut self, envelope: &Arc<Envelope>, frames: &mut String) {
         if self.channels.has(envelope.event.channel()) {
-            write!(frames, "id: {}\ndata: {}\n\n", envelope.cursor, envelope.json())
+            let shown = Shown::to(self.caller.reach(), envelope.clone());
+            write!(frames, "id: {}\ndata: {}\n\n", envelope.cursor, shown.json())
                 .expect("a string takes everything");
         }
         if let Event::Done { message_ids, at_rest, .. } = &envelope.event {

@@ -28,7 +28,7 @@ async fn a_run_under_way_is_interrupted_its_readers_end_and_it_does_not_come_bac
     assert_eq!(told.await.unwrap(), [DoneReason::Interrupted]);
     while reader.next().await.unwrap().is_some() {}
     assert_eq!(pool.look(&name).await.unwrap(), None);
-    assert_eq!(pool.list("", None, 10).await.unwrap().agents, Vec::new());
+    assert_eq!(pool.list(&[""], None, 10).await.unwrap().agents, Vec::new());
     assert_eq!(pool.delete(&name, false).await, Err(PoolError::NotFound(name.clone())));
     assert_eq!(pool.resume_unfinished().await, Ok(0));
     assert!(pool.resume_or_create(&name, plain()).await.unwrap().created);

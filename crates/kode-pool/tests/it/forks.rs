@@ -33,7 +33,7 @@ async fn a_fork_is_live_at_once_and_listed_with_where_it_comes_from() {
     let again = pool.fork(&id("b"), named("c")).await.unwrap();
     let lineage: Vec<_> = again.agent.view().lineage.iter().map(|a| a.agent_id.clone()).collect();
     assert_eq!(lineage, [id("a"), id("b")]);
-    let listed = pool.list("", None, 10).await.unwrap().agents;
+    let listed = pool.list(&[""], None, 10).await.unwrap().agents;
     let from = |info: &kode_pool::AgentInfo| info.view.as_ref().unwrap().lineage.last().cloned();
     let from: Vec<_> = listed.iter().map(|info| from(info).map(|a| a.agent_id)).collect();
     assert_eq!(from, [None, Some(id("a")), Some(id("b"))]);
@@ -58,7 +58,7 @@ async fn the_tree_of_forks_is_found_page_by_page() {
     let names = async |of: &AgentId, prefix: &str, page: usize| {
         let (mut names, mut after) = (Vec::new(), None);
         loop {
-            let found = pool.forks(of, prefix, after.as_ref(), page).await.unwrap();
+            let found = pool.forks(of, &[prefix], after.as_ref(), page).await.unwrap();
             names.extend(found.forks.into_iter().map(|info| info.id));
             match found.next {
                 Some(next) => after = Some(next),
@@ -130,7 +130,7 @@ async fn twenty_forks_of_one_agent_at_work_are_made_at_once() {
         let view = fork.await.unwrap().view();
         assert_eq!((view.at_rest, view.transcript.len()), (true, 1));
     }
-    assert_eq!(pool.list("a:fork", None, 100).await.unwrap().agents.len(), 20);
+    assert_eq!(pool.list(&["a:fork"], None, 100).await.unwrap().agents.len(), 20);
     world.gate.open();
     assert_eq!(dones(&pool, "a", sent.cursor).await.len(), 1);
 }

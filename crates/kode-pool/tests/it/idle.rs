@@ -44,7 +44,7 @@ async fn who_is_at_work_is_not_idle_and_who_waits_for_a_person_may_go() {
     until(&pool.get(&id("asks")).await.unwrap(), |view| !view.approvals.is_empty()).await;
     world.pass(IDLE * 2).await;
     assert!(!pool.is_resident(&id("asks")));
-    assert_eq!(pool.approvals("").await.unwrap().len(), 1, "and is not forgotten");
+    assert_eq!(pool.approvals(&[""]).await.unwrap().len(), 1, "and is not forgotten");
 }
 
 #[tokio::test]

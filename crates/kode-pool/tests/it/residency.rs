@@ -82,5 +82,5 @@ async fn many_more_agents_than_places_all_get_their_answer() {
         assert_eq!(turn.await.unwrap(), 1);
     }
     assert!(pool.stats().resident <= 4);
-    assert_eq!(pool.list("user", None, 1_000).await.unwrap().agents.len(), 100);
+    assert_eq!(pool.list(&["user"], None, 1_000).await.unwrap().agents.len(), 100);
 }

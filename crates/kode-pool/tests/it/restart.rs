@@ -70,11 +70,11 @@ async fn g6_an_agent_that_waits_for_a_person_is_not_waited_for_and_still_asks_af
     assert_eq!(pool.shutdown(GRACE).await, Shutdown { at_rest: 0, unfinished: 1 });
 
     let next = world.pool(10);
-    let asked = next.approvals("").await.unwrap();
+    let asked = next.approvals(&[""]).await.unwrap();
     assert_eq!(asked.len(), 1, "also before it is in memory again");
     assert_eq!(next.resume_unfinished().await, Ok(0));
     assert!(!next.is_resident(&id("a")), "it takes no place while it waits");
-    assert_eq!(next.approvals("a").await.unwrap(), asked);
+    assert_eq!(next.approvals(&["a"]).await.unwrap(), asked);
     let (name, open) = &asked[0];
     let allow = |agent: kode_core::Agent| {
         let call = open.call.id.clone();

@@ -46,7 +46,7 @@ async fn an_agent_that_is_not_there_is_not_made_by_asking_for_it() {
     let name = id("nobody");
     assert_eq!(pool.get(&name).await.err(), Some(PoolError::NotFound(name.clone())));
     assert_eq!(pool.look(&name).await.unwrap(), None);
-    assert_eq!(pool.list("", None, 10).await.unwrap().agents, Vec::new());
+    assert_eq!(pool.list(&[""], None, 10).await.unwrap().agents, Vec::new());
     assert_eq!(world.store_marks().await, Vec::new());
 }
 

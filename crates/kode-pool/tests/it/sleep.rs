@@ -50,13 +50,13 @@ async fn g6_g10_forgotten_approvals_fill_no_pool_and_each_can_still_be_decided()
         paused(&pool, &format!("a{n}")).await;
     }
     assert_eq!(pool.stats().resident, 2);
-    let open = pool.approvals("").await.unwrap();
+    let open = pool.approvals(&[""]).await.unwrap();
     assert_eq!(open.len(), 50);
     for (name, _) in &open {
         allow(&pool, name).await;
         assert_eq!(dones(&pool, name.as_str(), Cursor::ZERO).await, [DoneReason::Completed]);
     }
-    assert_eq!(pool.approvals("").await.unwrap(), []);
+    assert_eq!(pool.approvals(&[""]).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn g6_an_interrupt_settles_the_approval_of_a_sleeping_agent() {
     paused(&pool, "b").await;
     pool.ask(&id("a"), |agent| async move { agent.interrupt("ann", None).await }).await.unwrap();
     assert_eq!(dones(&pool, "a", sent).await, [DoneReason::Interrupted]);
-    assert_eq!(pool.approvals("a").await.unwrap(), []);
+    assert_eq!(pool.approvals(&["a"]).await.unwrap(), []);
 }
 
 /// One of two calls was decided on by a process that only has the store: the agent still stands at PAUSED, but

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{self, AgentPath, ApiQuery, OptionalJson};
 use crate::routes::{PAGE, PAGE_MAX, page};
@@ -33,16 +34,20 @@ struct NewAgent {
 
 async fn create(
     State(app): State<App>,
+    caller: Caller,
     OptionalJson(body): OptionalJson<NewAgent>,
 ) -> Result<(StatusCode, Json<Created>), ApiError> {
-    let generated = || format!("agent:{}", app.pool.runtime().ids().agent_suffix());
-    let agent_id = extract::agent_id(&body.agent_id.unwrap_or_else(generated))?;
+    let agent_id = match body.agent_id {
+        Some(named) => extract::agent(&caller, &named)?,
+        None => caller.fresh(&app.pool.runtime().ids().agent_suffix())?,
+    };
     app.check_template(body.template_id.as_ref())?;
     let spec = AgentSpec { template: body.template_id, metadata: body.metadata };
+    let _turn = caller.may_make(&app.pool, &agent_id).await?;
     let created = app.pool.resume_or_create(&agent_id, spec).await?.created;
     app.users.saw(&agent_id);
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(Created { agent_id, created })))
+    Ok((status, Json(Created { agent_id: agent_id.into(), created })))
 }
 
 #[derive(Deserialize)]
@@ -55,18 +60,24 @@ struct ListQuery {
 
 async fn list(
     State(app): State<App>,
+    caller: Caller,
     ApiQuery(query): ApiQuery<ListQuery>,
 ) -> Result<Json<Agents>, ApiError> {
-    let after = query.after.as_deref().map(extract::agent_id).transpose()?;
+    let after = query.after.as_deref().map(extract::place).transpose()?;
     let limit = page(query.limit, PAGE, PAGE_MAX);
-    let found = app.pool.list(&query.prefix, after.as_ref(), limit).await?;
-    Ok(Json(Agents { agents: found.agents.into_iter().map(Info::of).collect(), next: found.next }))
+    let found = app.pool.list(&caller.reach().within(&query.prefix), after.as_ref(), limit).await?;
+    let agents = found.agents.into_iter().map(|info| Info::of(info, caller.reach())).collect();
+    Ok(Json(Agents { agents, next: found.next }))
 }
 
-async fn info(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<Info>, ApiError> {
+async fn info(
+    State(app): State<App>,
+    caller: Caller,
+    AgentPath(id): AgentPath,
+) -> Result<Json<Info>, ApiError> {
     let resident = app.pool.is_resident(&id);
-    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
-    Ok(Json(Info::seen(id, resident, &view).with_lineage(&view)))
+    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&*id))?;
+    Ok(Json(Info::seen(id.into(), resident, &view, caller.reach()).with_lineage(&view, caller.reach())))
 }
 
 async fn status(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<Status>, ApiError> {

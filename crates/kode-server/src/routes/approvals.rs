@@ -5,15 +5,16 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use kode_core::call::Decision;
-use kode_core::id::{AgentId, CallId};
+use kode_core::id::CallId;
+use kode_core::machine::PendingApproval;
 use kode_core::{Agent, Interrupted};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 use crate::extract::{AgentPath, ApiJson, ApiQuery, OptionalJson};
-use crate::routes::LOCAL;
-use crate::shape::{Approval, Approvals};
+use crate::shape::{Approval, Approvals, input_hash};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -31,15 +32,16 @@ struct PrefixQuery {
 
 async fn all(
     State(app): State<App>,
+    caller: Caller,
     ApiQuery(query): ApiQuery<PrefixQuery>,
 ) -> Result<Json<Approvals>, ApiError> {
-    let open = app.pool.approvals(&query.prefix).await?;
+    let open = app.pool.approvals(&caller.reach().within(&query.prefix)).await?;
     let approvals = open.iter().map(|(id, open)| Approval::of(Some(id.clone()), open)).collect();
     Ok(Json(Approvals { approvals }))
 }
 
 async fn of_agent(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<Approvals>, ApiError> {
-    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
+    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&*id))?;
     Ok(Json(Approvals { approvals: view.approvals.iter().map(|open| Approval::of(None, open)).collect() }))
 }
 
@@ -50,30 +52,57 @@ struct NewDecision {
     call_id: CallId,
     decision: Decision,
     note: Option<String>,
+    input_hash: Option<String>,
 }
 
 async fn approve(
     State(app): State<App>,
+    caller: Caller,
     AgentPath(id): AgentPath,
     ApiJson(body, _): ApiJson<NewDecision>,
 ) -> Result<StatusCode, ApiError> {
-    decide(&app, &id, &body.call_id, body.decision, body.note).await?;
+    let verdict = Verdict { call: body.call_id, decision: body.decision, note: body.note };
+    decide(&app, &caller, &id, verdict, body.input_hash.as_deref()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Decides on a call of an existing agent.
+/// What a person decided.
+#[derive(Clone)]
+pub(super) struct Verdict {
+    pub(super) call: CallId,
+    pub(super) decision: Decision,
+    pub(super) note: Option<String>,
+}
+
+/// Decides on a call of an existing agent; with the hash of an input, only if that is what the call would run.
 pub(super) async fn decide(
     app: &App,
-    id: &AgentId,
-    call: &CallId,
-    decision: Decision,
-    note: Option<String>,
+    caller: &Caller,
+    id: &Reached,
+    verdict: Verdict,
+    shown: Option<&str>,
 ) -> Result<(), ApiError> {
+    if let Some(shown) = shown {
+        is_what_was_shown(app, id, &verdict.call, shown).await?;
+    }
     let decide = |agent: Agent| {
-        let (call, note) = (call.clone(), note.clone());
-        async move { agent.decide(&call, decision, LOCAL, note).await }
+        let Verdict { call, decision, note } = verdict.clone();
+        async move { agent.decide(&call, decision, caller.name(), note).await }
     };
     Ok(app.pool.ask(id, decide).await?)
+}
+
+/// The input of an open call never changes: what is true now is true when the decision is written down. Why a call
+/// that is not open cannot be decided is the agent's to say.
+async fn is_what_was_shown(app: &App, id: &Reached, call: &CallId, shown: &str) -> Result<(), ApiError> {
+    let view = app.pool.look(id).await?.ok_or_else(|| ApiError::no_agent(&**id))?;
+    let open = view.approvals.iter().find(|open| open.call.id == *call);
+    let is_other = |open: &PendingApproval| !input_hash(&open.input).eq_ignore_ascii_case(shown);
+    if open.is_some_and(is_other) {
+        let message = "the call has another input than the one with this inputHash; look at it again";
+        return Err(ApiError::conflict("approval_changed", message));
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -90,22 +119,28 @@ struct Stopped {
 
 async fn interrupt(
     State(app): State<App>,
+    caller: Caller,
     AgentPath(id): AgentPath,
     OptionalJson(body): OptionalJson<Stop>,
 ) -> Result<(StatusCode, Json<impl Serialize>), ApiError> {
-    let status = stop(&app, &id, body.note).await?;
+    let status = stop(&app, &caller, &id, body.note).await?;
     Ok((StatusCode::ACCEPTED, Json(Stopped { status })))
 }
 
 /// Stops the run and the background commands of an existing agent. One that has neither is not taken up for that.
-pub(super) async fn stop(app: &App, id: &AgentId, note: Option<String>) -> Result<&'static str, ApiError> {
-    let view = app.pool.look(id).await?.ok_or_else(|| ApiError::no_agent(id))?;
+pub(super) async fn stop(
+    app: &App,
+    caller: &Caller,
+    id: &Reached,
+    note: Option<String>,
+) -> Result<&'static str, ApiError> {
+    let view = app.pool.look(id).await?.ok_or_else(|| ApiError::no_agent(&**id))?;
     if view.is_idle() {
         return Ok("idle");
     }
     let interrupt = |agent: Agent| {
         let note = note.clone();
-        async move { agent.interrupt(LOCAL, note).await }
+        async move { agent.interrupt(caller.name(), note).await }
     };
     Ok(match app.pool.ask(id, interrupt).await? {
         Interrupted::Stopping => "interrupting",

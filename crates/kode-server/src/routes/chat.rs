@@ -15,8 +15,9 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{self, ApiJson, ApiQuery, OptionalJson, UserPath, chat_agent};
+use crate::extract::{self, ApiJson, ApiQuery, OptionalJson, UserPath};
 use crate::position::EventsQuery;
+use crate::routes::approvals::Verdict;
 use crate::routes::{PAGE, PAGE_MAX, approvals, messages, page};
 use crate::shape::{ChatQueued, ChatStatus, Info, Session, Sessions, Status};
 use crate::{idempotency, sse};
@@ -49,32 +50,33 @@ struct ChatMessage {
 
 async fn send(
     State(app): State<App>,
-    UserPath(user): UserPath,
+    user: UserPath,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
     ApiJson(body, raw): ApiJson<ChatMessage>,
 ) -> Result<Response, ApiError> {
-    let agent_id = chat_agent(&user, body.session_id.as_deref())?;
+    let agent_id = user.agent(body.session_id.as_deref())?;
     let key = idempotency::key(&headers, &raw)?;
     let content = vec![Block::text(body.message)];
     let message = Outgoing { content, mode: body.mode, metadata: body.metadata, key, id: None };
     let channels = query.channels()?;
-    let sent = messages::send(&app, &agent_id, body.template_id, message).await?;
+    let sent = messages::send(&app, user.caller(), &agent_id, body.template_id, message).await?;
     if messages::wants_stream(&headers) {
-        return Ok(sse::of_message(&app, &agent_id, channels, sent.message, sent.cursor));
+        return Ok(sse::of_message(&app, user.caller(), &agent_id, channels, sent.message, sent.cursor));
     }
     let (message_id, cursor) = (sent.message, sent.cursor);
-    Ok(Json(ChatQueued { success: true, agent_id, message: SENT, message_id, cursor }).into_response())
+    Ok(Json(ChatQueued { success: true, agent_id: agent_id.into(), message: SENT, message_id, cursor })
+        .into_response())
 }
 
 async fn stream(
     State(app): State<App>,
-    UserPath(user): UserPath,
+    user: UserPath,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = chat_agent(&user, query.session_id.as_deref())?;
-    sse::open(&app, &id, &query, &headers).await
+    let id = user.agent(query.session_id.as_deref())?;
+    sse::open(&app, user.caller(), &id, &query, &headers).await
 }
 
 #[derive(Deserialize)]
@@ -85,14 +87,14 @@ struct SessionQuery {
 
 async fn status(
     State(app): State<App>,
-    UserPath(user): UserPath,
+    user: UserPath,
     ApiQuery(query): ApiQuery<SessionQuery>,
 ) -> Result<Json<ChatStatus>, ApiError> {
-    let agent_id = chat_agent(&user, query.session_id.as_deref())?;
+    let agent_id = user.agent(query.session_id.as_deref())?;
     let view = app.pool.look(&agent_id).await?;
     let status = Status::of(&app, &agent_id, view.as_deref());
     let todos = view.map(|view| view.todos.todos.clone()).unwrap_or_default();
-    Ok(Json(ChatStatus { agent_id, status, todos }))
+    Ok(Json(ChatStatus { agent_id: agent_id.into(), status, todos }))
 }
 
 /// That it was done.
@@ -109,16 +111,18 @@ struct ChatDecision {
     call_id: CallId,
     decision: Decision,
     note: Option<String>,
+    input_hash: Option<String>,
     session_id: Option<String>,
 }
 
 async fn approve(
     State(app): State<App>,
-    UserPath(user): UserPath,
+    user: UserPath,
     ApiJson(body, _): ApiJson<ChatDecision>,
 ) -> Result<Json<impl Serialize>, ApiError> {
-    let id = chat_agent(&user, body.session_id.as_deref())?;
-    approvals::decide(&app, &id, &body.call_id, body.decision, body.note).await?;
+    let id = user.agent(body.session_id.as_deref())?;
+    let verdict = Verdict { call: body.call_id, decision: body.decision, note: body.note };
+    approvals::decide(&app, user.caller(), &id, verdict, body.input_hash.as_deref()).await?;
     Ok(Json(Done { success: true, status: None }))
 }
 
@@ -131,11 +135,11 @@ struct ChatStop {
 
 async fn interrupt(
     State(app): State<App>,
-    UserPath(user): UserPath,
+    user: UserPath,
     OptionalJson(body): OptionalJson<ChatStop>,
 ) -> Result<(StatusCode, Json<impl Serialize>), ApiError> {
-    let id = chat_agent(&user, body.session_id.as_deref())?;
-    let status = approvals::stop(&app, &id, body.note).await?;
+    let id = user.agent(body.session_id.as_deref())?;
+    let status = approvals::stop(&app, user.caller(), &id, body.note).await?;
     Ok((StatusCode::ACCEPTED, Json(Done { success: true, status: Some(status) })))
 }
 
@@ -147,18 +151,18 @@ struct SessionsQuery {
 
 async fn sessions(
     State(app): State<App>,
-    UserPath(user): UserPath,
+    user: UserPath,
     ApiQuery(query): ApiQuery<SessionsQuery>,
 ) -> Result<Json<Sessions>, ApiError> {
-    let prefix = format!("{}:session", chat_agent(&user, None)?);
-    let after = query.after.map(|session| extract::agent_id(&format!("{prefix}:{session}"))).transpose()?;
-    let found = app.pool.list(&prefix, after.as_ref(), page(query.limit, PAGE, PAGE_MAX)).await?;
+    let prefix = format!("{}:session", *user.agent(None)?);
+    let after = query.after.map(|session| extract::place(&format!("{prefix}:{session}"))).transpose()?;
+    let found = app.pool.list(&[&prefix], after.as_ref(), page(query.limit, PAGE, PAGE_MAX)).await?;
     let session_of = |id: &str| id.strip_prefix(&prefix)?.strip_prefix(':').map(str::to_owned);
     let next = found.next.and_then(|id| session_of(id.as_str()));
     let session = |agent: kode_pool::AgentInfo| {
         // What lies deeper is not a session but something of one.
         let session_id = session_of(agent.id.as_str()).filter(|session| !session.contains(':'))?;
-        Some(Session { session_id, agent: Info::of(agent) })
+        Some(Session { session_id, agent: Info::of(agent, user.caller().reach()) })
     };
     Ok(Json(Sessions { sessions: found.agents.into_iter().filter_map(session).collect(), next }))
 }

@@ -7,10 +7,12 @@ use axum::{Json, Router};
 use kode_core::id::{AgentId, Seq, SnapshotId, TemplateId};
 use kode_core::lineage::ForkPoint;
 use kode_core::{Agent, ForkSpec, ForkWorkspace};
+use kode_pool::PoolError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 use crate::extract::{self, AgentPath, ApiQuery, OptionalJson};
 use crate::routes::{PAGE_MAX, page};
@@ -43,7 +45,7 @@ async fn snapshot(
 }
 
 async fn snapshots(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<Snapshots>, ApiError> {
-    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
+    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&*id))?;
     Ok(Json(Snapshots { snapshots: view.snapshots.iter().cloned().map(Snapshot::from).collect() }))
 }
 
@@ -61,20 +63,34 @@ struct NewFork {
 
 async fn fork(
     State(app): State<App>,
+    caller: Caller,
     AgentPath(id): AgentPath,
     OptionalJson(body): OptionalJson<NewFork>,
 ) -> Result<(StatusCode, Json<Forked>), ApiError> {
+    let name = fork_name(&app, &caller, &id, body.agent_id.as_deref())?;
     let spec = ForkSpec {
         at: point(&body.at)?,
-        agent: body.agent_id.as_deref().map(extract::agent_id).transpose()?,
+        agent: Some(name.clone().into()),
         workspace: body.workspace,
         template: body.template_id,
         metadata: body.metadata,
     };
+    let _turn = caller.may_make(&app.pool, &name).await?;
     let forked = app.pool.fork(&id, spec).await?;
     let agent_id = forked.agent.id().clone();
     app.users.saw(&agent_id);
     Ok((StatusCode::CREATED, Json(Forked { agent_id, forked_from: forked.from, copied: forked.copied })))
+}
+
+/// The fork's name: a generated one may lie beside its parent, where the caller must reach it as well.
+fn fork_name(app: &App, caller: &Caller, parent: &Reached, named: Option<&str>) -> Result<Reached, ApiError> {
+    match named {
+        Some(named) => extract::agent(caller, named),
+        None => {
+            let name = app.pool.runtime().name_fork(parent).map_err(PoolError::from)?;
+            caller.reached(name).map_err(|_| PoolError::NoName((**parent).clone()).into())
+        }
+    }
 }
 
 /// A seq, as a number or in digits, or a snapshot's name.
@@ -104,12 +120,14 @@ struct ForksQuery {
 
 async fn forks(
     State(app): State<App>,
+    caller: Caller,
     AgentPath(id): AgentPath,
     ApiQuery(query): ApiQuery<ForksQuery>,
 ) -> Result<Json<Forks>, ApiError> {
-    let after: Option<AgentId> = query.after.as_deref().map(extract::agent_id).transpose()?;
-    app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
+    let after: Option<AgentId> = query.after.as_deref().map(extract::place).transpose()?;
+    app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&*id))?;
     let limit = page(query.limit, PAGE_MAX, PAGE_MAX);
-    let found = app.pool.forks(&id, &query.prefix, after.as_ref(), limit).await?;
-    Ok(Json(Forks { forks: found.forks.into_iter().map(Info::of).collect(), next: found.next }))
+    let found = app.pool.forks(&id, &caller.reach().within(&query.prefix), after.as_ref(), limit).await?;
+    let forks = found.forks.into_iter().map(|info| Info::of(info, caller.reach())).collect();
+    Ok(Json(Forks { forks, next: found.next }))
 }

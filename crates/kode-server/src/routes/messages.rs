@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use kode_core::fact::SendMode;
-use kode_core::id::{AgentId, MessageId, Seq, TemplateId};
+use kode_core::id::{MessageId, Seq, TemplateId};
 use kode_core::machine::View;
 use kode_core::message::Block;
 use kode_core::{AgentSpec, Outgoing, Sent};
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 use crate::extract::{AgentPath, ApiJson, ApiQuery};
 use crate::position::EventsQuery;
@@ -61,6 +62,7 @@ impl NewMessage {
 
 async fn create(
     State(app): State<App>,
+    caller: Caller,
     AgentPath(id): AgentPath,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
@@ -70,9 +72,9 @@ async fn create(
     let key = idempotency::key(&headers, &raw)?;
     let message = Outgoing { content, mode: body.mode, metadata: body.metadata, key, id: None };
     let channels = query.channels()?;
-    let sent = send(&app, &id, body.template_id, message).await?;
+    let sent = send(&app, &caller, &id, body.template_id, message).await?;
     if wants_stream(&headers) {
-        return Ok(sse::of_message(&app, &id, channels, sent.message, sent.cursor));
+        return Ok(sse::of_message(&app, &caller, &id, channels, sent.message, sent.cursor));
     }
     Ok(queued(id, sent))
 }
@@ -80,7 +82,8 @@ async fn create(
 /// Sends a message to an agent that is taken up or made for it.
 pub(super) async fn send(
     app: &App,
-    id: &AgentId,
+    caller: &Caller,
+    id: &Reached,
     template: Option<TemplateId>,
     message: Outgoing,
 ) -> Result<Sent, ApiError> {
@@ -89,15 +92,16 @@ pub(super) async fn send(
         // Refused here already: nothing is made for a message with nothing in it.
         return Err(kode_core::machine::Rejected::EmptyMessage.into());
     }
+    let _turn = caller.may_run(&app.pool, id).await?;
     let sent = app.pool.send(id, AgentSpec { template, ..AgentSpec::default() }, message).await?;
     app.users.saw(id);
     Ok(sent)
 }
 
 /// The answer that says: durable.
-pub(super) fn queued(agent_id: AgentId, sent: Sent) -> Response {
+pub(super) fn queued(agent_id: Reached, sent: Sent) -> Response {
     let Sent { message, cursor } = sent;
-    let body = Queued { status: "queued", agent_id, message_id: message, cursor };
+    let body = Queued { status: "queued", agent_id: agent_id.into(), message_id: message, cursor };
     (StatusCode::ACCEPTED, Json(body)).into_response()
 }
 
@@ -120,7 +124,7 @@ async fn history(
     AgentPath(id): AgentPath,
     ApiQuery(query): ApiQuery<HistoryQuery>,
 ) -> Result<Json<Messages>, ApiError> {
-    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
+    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&*id))?;
     let from = query.after.map_or(Ok(0), |after| place_after(&view, &after))?;
     let limit = page(query.limit, PAGE, PAGE_MAX);
     let messages: Vec<_> = view.transcript.iter_from(from).take(limit).cloned().collect();

@@ -12,6 +12,7 @@ mod health;
 mod info;
 mod messages;
 mod stream;
+mod tickets;
 mod todos;
 
 /// Agents, messages or approvals of one page, unless the caller says otherwise.
@@ -19,14 +20,11 @@ const PAGE: usize = 100;
 /// Most of them.
 const PAGE_MAX: usize = 1_000;
 
-/// Who decides and interrupts while there is no authentication.
-const LOCAL: &str = "local";
-
 /// All of them.
 pub(crate) fn all() -> Router<App> {
     [agents::routes, messages::routes, stream::routes, todos::routes, approvals::routes]
         .into_iter()
-        .chain([forks::routes, chat::routes, info::routes, health::routes])
+        .chain([forks::routes, chat::routes, tickets::routes, info::routes, health::routes])
         .fold(Router::new(), |all, some: fn() -> Router<App>| all.merge(some()))
 }
 

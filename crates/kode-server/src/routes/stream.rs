@@ -10,11 +10,13 @@ use kode_core::id::Cursor;
 use serde::Deserialize;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{AgentPath, ApiJson, ApiQuery};
 use crate::position::{self, EventsQuery};
 use crate::routes::{messages, page};
 use crate::shape::Events;
+use crate::shown::Shown;
 use crate::{idempotency, sse};
 
 /// Events of one page, unless the caller says otherwise.
@@ -32,11 +34,12 @@ pub(super) fn routes() -> Router<App> {
 
 async fn stream(
     State(app): State<App>,
+    caller: Caller,
     AgentPath(id): AgentPath,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    sse::open(&app, &id, &query, &headers).await
+    sse::open(&app, &caller, &id, &query, &headers).await
 }
 
 #[derive(Deserialize)]
@@ -47,18 +50,20 @@ struct Prompt {
 
 async fn prompt(
     State(app): State<App>,
+    caller: Caller,
     AgentPath(id): AgentPath,
     headers: HeaderMap,
     ApiJson(body, raw): ApiJson<Prompt>,
 ) -> Result<Response, ApiError> {
     let key = idempotency::key(&headers, &raw)?;
     let message = Outgoing { key, ..Outgoing::from(body.prompt) };
-    let sent = messages::send(&app, &id, None, message).await?;
+    let sent = messages::send(&app, &caller, &id, None, message).await?;
     Ok(messages::queued(id, sent))
 }
 
 async fn events(
     State(app): State<App>,
+    caller: Caller,
     AgentPath(id): AgentPath,
     ApiQuery(query): ApiQuery<EventsQuery>,
 ) -> Result<Json<Events>, ApiError> {
@@ -66,7 +71,7 @@ async fn events(
     let since = since.unwrap_or(Cursor::ZERO);
     let (channels, limit) = (query.channels()?, page(query.limit, EVENTS, EVENTS_MAX));
     let live = app.pool.is_resident(&id);
-    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
+    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&*id))?;
     position::check(since, &view, live)?;
     let since = position::kept(&app, &id, since, true).await?;
     let mut reader = app.pool.runtime().subscription(&id, since);
@@ -76,7 +81,9 @@ async fn events(
             break;
         }
         match reader.next_ready().await? {
-            Some(envelope) if channels.has(envelope.event.channel()) => events.push(envelope),
+            Some(envelope) if channels.has(envelope.event.channel()) => {
+                events.push(Shown::to(caller.reach(), envelope));
+            }
             Some(_) => {}
             None => {
                 end = true;

@@ -15,7 +15,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn read(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json<TodoList>, ApiError> {
-    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&id))?;
+    let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&*id))?;
     Ok(Json((*view.todos).clone()))
 }
 

@@ -5,6 +5,9 @@ use serde_json::json;
 
 use crate::world::{World, request};
 
+/// The SHA-256 of `{"n":1}`.
+const HASH: &str = "2bfd14f43d17fc7cea24e0917a8879b4b2f880b8baeec1b9d90fbaad655e71bd";
+
 async fn asking(world: &World, agent: &str) -> String {
     let body = json!({ "text": "work", "templateId": "careful" });
     assert_eq!(world.post(&format!("/api/agents/{agent}/messages"), body).await.status, 202);
@@ -23,7 +26,7 @@ async fn g6_an_open_approval_is_listed_decided_once_and_then_history() {
     let now = kode_core::clock::Clock::now(&*world.clock);
     let reason = &world.get("/api/agents/a/approvals").await.json["approvals"][0]["reason"];
     let mut open = json!({
-        "callId": call, "tool": "slow", "inputPreview": "{\"n\":1}", "input": { "n": 1 }, "reason": reason, "requestedAt": now,
+        "callId": call, "tool": "slow", "inputHash": HASH, "inputPreview": "{\"n\":1}", "input": { "n": 1 }, "reason": reason, "requestedAt": now,
     });
     assert_eq!(world.get("/api/agents/a/approvals").await.json, json!({ "approvals": [open] }));
     let status = world.get("/api/agents/a/status").await.json;
@@ -64,4 +67,23 @@ async fn an_interrupt_says_whether_there_was_something_to_stop() {
     assert_eq!((idle.status.as_u16(), &idle.json), (202, &json!({ "status": "idle" })));
     let wrong = world.post("/api/agents/a/interrupt", json!({ "reason": "stop" })).await;
     assert_eq!(wrong.refusal(), (422, "invalid_request"));
+}
+
+#[tokio::test]
+async fn a_decision_on_another_input_than_the_one_shown_decides_nothing() {
+    let world = World::playing(scripts());
+    world.gate.open();
+    let call = asking(&world, "user:1").await;
+    let decide = async |path: &str, hash: &str| {
+        let body = json!({ "callId": call, "decision": "allow", "inputHash": hash });
+        world.post(path, body).await
+    };
+    for path in ["/api/agents/user:1/approve", "/api/chat/1/approve"] {
+        for other in ["", "00", &HASH[1..], &HASH.replace('a', "b")] {
+            assert_eq!(decide(path, other).await.refusal(), (409, "approval_changed"), "{other:?}");
+        }
+    }
+    assert_eq!(world.get("/api/agents/user:1/status").await.json["state"], "PAUSED");
+    assert_eq!(decide("/api/chat/1/approve", &HASH.to_uppercase()).await.status, 200);
+    assert_eq!(decide("/api/agents/user:1/approve", "00").await.refusal(), (409, "approval_decided"));
 }

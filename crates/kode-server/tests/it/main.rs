@@ -4,6 +4,7 @@
 
 mod agents;
 mod approvals;
+mod auth;
 mod chat;
 mod events;
 mod forks;

@@ -1,0 +1,129 @@
+//! How much a key may do: refused before anything is made and before a model is asked.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use kode_server::auth::{ApiKey, Auth, Limits, Rights};
+use kode_testkit::scripted_model::Script;
+use serde_json::json;
+
+use crate::auth::{ADMIN, key, keys, token};
+use crate::world::World;
+
+fn limited(limits: Limits) -> Auth {
+    let one = ApiKey { limits, ..key("limited", "kode_limited", &["user:1"], Rights::default()) };
+    let jwt = kode_server::auth::Jwt::hs256(&crate::auth::SECRET.into(), None).unwrap();
+    Auth::new(keys().into_iter().chain([one]).collect(), Some(jwt))
+}
+
+fn say() -> serde_json::Value {
+    json!({ "text": "x" })
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_flow_in_over_the_minute() {
+    let mut world = World::new();
+    world.config.auth = limited(Limits { requests_per_minute: NonZeroU32::new(3), ..Limits::default() });
+    for _ in 0..3 {
+        assert_eq!(world.get_as("kode_limited", "/api/agents").await.status, 200);
+    }
+    let refused = world.post_as("kode_limited", "/api/agents/user:1/messages", say()).await;
+    assert_eq!(refused.refusal(), (429, "rate_limited"));
+    assert_eq!(refused.headers["retry-after"], "20");
+    assert_eq!(world.pool.stats().resident, 0);
+    assert_eq!(world.get_as(ADMIN, "/api/agents").await.json, json!({ "agents": [] }));
+    assert_eq!(world.get_as(&token("1"), "/api/agents").await.status, 200, "a key's limits are the key's");
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert_eq!(world.get_as("kode_limited", "/api/agents").await.status, 200);
+    assert_eq!(world.get_as("kode_limited", "/api/agents").await.refusal().0, 429);
+}
+
+#[tokio::test]
+async fn no_more_agents_are_made_than_there_may_be_whoever_made_them_and_over_a_restart() {
+    let mut world = World::new();
+    let limits = Limits { agents: NonZeroUsize::new(2), ..Limits::default() };
+    world.config.auth = limited(limits);
+    world.post_as(ADMIN, "/api/agents", json!({ "agentId": "user:1" })).await;
+    world.post_as(ADMIN, "/api/agents", json!({ "agentId": "user:2" })).await;
+    let made = world.post_as("kode_limited", "/api/agents", json!({ "agentId": "user:1:a" })).await;
+    assert_eq!(made.status, 201);
+    world.start_again();
+    world.config.auth = limited(limits);
+    let more = [
+        ("/api/agents", json!({ "agentId": "user:1:b" })),
+        ("/api/agents", json!({})),
+        ("/api/agents/user:1:b/messages", say()),
+        ("/api/agents/user:1:b/stream", json!({ "prompt": "x" })),
+        ("/api/chat/1", json!({ "message": "x", "sessionId": "b" })),
+        ("/api/agents/user:1/fork", json!({ "workspace": "empty" })),
+    ];
+    for (path, body) in more {
+        let refused = world.post_as("kode_limited", path, body).await;
+        assert_eq!(refused.refusal(), (429, "too_many_agents"), "{path}");
+        assert_eq!(refused.headers["retry-after"], "60");
+    }
+    assert_eq!(world.pool.stats().resident, 0, "nothing was taken up for it");
+    assert_eq!(
+        world.post_as("kode_limited", "/api/agents", json!({ "agentId": "user:1:a" })).await.status,
+        200
+    );
+    assert_eq!(world.post_as("kode_limited", "/api/agents/user:1/messages", say()).await.status, 202);
+    let delete = world.call("kode_limited", axum::http::Method::DELETE, "/api/agents/user:1:a", None).await;
+    assert_eq!(delete.status, 204);
+    assert_eq!(world.post_as("kode_limited", "/api/agents/user:1:b/messages", say()).await.status, 202);
+}
+
+#[tokio::test]
+async fn of_two_that_race_for_the_last_place_one_gets_it() {
+    let mut world = World::new();
+    world.config.auth = limited(Limits { agents: NonZeroUsize::new(1), ..Limits::default() });
+    let make = |n: u32| {
+        let world = &world;
+        async move {
+            let body = json!({ "agentId": format!("user:1:{n}") });
+            world.post_as("kode_limited", "/api/agents", body).await.status.as_u16()
+        }
+    };
+    let (a, b, c) = tokio::join!(make(1), make(2), make(3));
+    let mut told = [a, b, c];
+    told.sort_unstable();
+    assert_eq!(told, [201, 429, 429]);
+}
+
+#[tokio::test]
+async fn no_more_runs_are_under_way_than_there_may_be_and_the_model_is_not_asked() {
+    let mut world = World::held(10);
+    world.config.auth = limited(Limits { runs: NonZeroUsize::new(1), ..Limits::default() });
+    world.post_as(ADMIN, "/api/agents/user:2/messages", say()).await;
+    assert_eq!(world.post_as("kode_limited", "/api/agents/user:1/messages", say()).await.status, 202);
+    let asked = world.model.requests().len();
+    let refused = world.post_as("kode_limited", "/api/agents/user:1:b/messages", say()).await;
+    assert_eq!(refused.refusal(), (429, "too_many_runs"));
+    assert_eq!(refused.headers["retry-after"], "5");
+    assert_eq!(world.get_as(ADMIN, "/api/agents/user:1:b").await.refusal(), (404, "agent_not_found"));
+    assert!(world.model.requests().len() <= asked + 1, "only the run that was let in");
+    assert_eq!(
+        world.post_as("kode_limited", "/api/agents/user:1/messages", say()).await.status,
+        202,
+        "one more message to the run under way starts no other"
+    );
+    world.gate.open();
+    loop {
+        if world.post_as("kode_limited", "/api/agents/user:1:b/messages", say()).await.status == 202 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_waits_for_a_person_is_not_at_work() {
+    let mut world = World::playing([Script::new().call("slow", json!({})), Script::new().text("ok")]);
+    world.config.auth = limited(Limits { runs: NonZeroUsize::new(1), ..Limits::default() });
+    let careful = json!({ "text": "x", "templateId": "careful" });
+    world.post_as("kode_limited", "/api/agents/user:1/messages", careful).await;
+    while world.get_as(ADMIN, "/api/agents/user:1/status").await.json["state"] != "PAUSED" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.post_as("kode_limited", "/api/agents/user:1:b/messages", say()).await.status, 202);
+}
