@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Look after a store.
     #[command(subcommand)]
     Store(Store),
+    /// Make keys for those who call a server.
+    #[command(subcommand)]
+    Keys(Keys),
     /// Find out what the sandbox can enforce on this machine, and whether store and model can be reached.
     Doctor(Doctor),
 }
@@ -47,6 +50,27 @@ pub(crate) struct Doctor {
     pub(crate) without: Vec<String>,
     #[command(flatten)]
     pub(crate) places: Places,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Print a fresh key, once, and what the server's file of keys needs to know of it: no part of the key.
+    New(NewKey),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewKey {
+    /// Who holds it, as events and logs will say.
+    pub(crate) name: String,
+    /// What it reaches: this agent and those below it, by whole `:` segments; * is all. May be said several times.
+    #[arg(long = "prefix", value_name = "PREFIX", required = true)]
+    pub(crate) prefixes: Vec<String>,
+    /// What it may do: all but admin, unless some are named. May be said several times.
+    #[arg(long = "right", value_name = "RIGHT", value_parser = ["read", "write", "approve", "admin"])]
+    pub(crate) rights: Vec<String>,
+    /// Print one JSON object, the key in it.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

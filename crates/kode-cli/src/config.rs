@@ -3,6 +3,8 @@
 mod file;
 mod nearest;
 
+pub(crate) use self::nearest::nearest;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +48,9 @@ pub(crate) struct Settings {
     pub(crate) json_logs: bool,
     pub(crate) default_template: String,
     pub(crate) templates: Vec<Template>,
+    pub(crate) api_keys_file: Option<PathBuf>,
+    pub(crate) jwt_audience: Option<String>,
+    pub(crate) cors_origins: Vec<String>,
     listen: String,
 }
 
@@ -88,13 +93,16 @@ impl Settings {
             retention_secs,
             json_logs,
             default_template: file.default_template.clone().unwrap_or_else(|| templates::DEFAULT.into()),
+            api_keys_file: env("KODE_API_KEYS_FILE").map(PathBuf::from).or(file.api_keys_file.clone()),
+            jwt_audience: env("KODE_JWT_AUDIENCE").or(file.jwt_audience.clone()),
+            cors_origins: origins(env("KODE_CORS_ORIGINS"), &file),
             listen: pick(listen, "KODE_LISTEN", file.listen.clone(), "127.0.0.1:3000"),
             templates: merged(file)?,
         })
     }
 
     /// Where to listen. An address that others can reach is refused while nobody is asked who they are.
-    pub(crate) fn listen(&self, serve: &Serve) -> Result<SocketAddr, Failure> {
+    pub(crate) fn listen(&self, serve: &Serve, asks: bool) -> Result<SocketAddr, Failure> {
         let listen = self.listen.replacen("localhost:", "127.0.0.1:", 1);
         let address: SocketAddr = listen.parse().map_err(|_| {
             Failure::usage(format!(
@@ -102,14 +110,22 @@ impl Settings {
                 self.listen
             ))
         })?;
-        if !address.ip().is_loopback() && !serve.insecure {
+        if !address.ip().is_loopback() && !asks && !serve.insecure {
             return Err(Failure::usage(format!(
                 "refusing to listen on {address}: others can reach it, and no authentication is configured; \
-                 listen on 127.0.0.1, or say --insecure if something in front of kode asks who they are"
+                 set KODE_API_KEYS_FILE or KODE_JWT_SECRET, listen on 127.0.0.1, or say --insecure if something in front of kode asks who they are"
             )));
         }
         Ok(address)
     }
+}
+
+/// Origins whose pages may call: a comma list in the environment.
+fn origins(env: Option<String>, file: &ConfigFile) -> Vec<String> {
+    let listed = |list: String| list.split(',').map(|origin| origin.trim().to_owned()).collect();
+    let origins: Vec<String> = env.map_or_else(|| file.cors_origins.clone(), listed);
+    // As browsers say it.
+    origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).filter(|o| !o.is_empty()).collect()
 }
 
 /// The GLM key, from the environment or from a file that it names; never from flags.
@@ -172,7 +188,7 @@ mod tests {
         let env = |name: &str| (name == "KODE_LISTEN").then(|| "127.0.0.1:4000".to_owned());
         let serve = Serve::default();
         let from = |listen: Option<&str>, env: Env<'_>| {
-            Settings::resolve(listen, &places(), env).unwrap().listen(&serve).unwrap().port()
+            Settings::resolve(listen, &places(), env).unwrap().listen(&serve, false).unwrap().port()
         };
         assert_eq!(from(Some("127.0.0.1:5000"), &env), 5000);
         assert_eq!(from(None, &env), 4000);
@@ -182,8 +198,9 @@ mod tests {
     #[test]
     fn a_public_address_needs_a_word() {
         let settings = Settings::resolve(Some("0.0.0.0:3000"), &places(), &|_| None).unwrap();
-        assert!(matches!(settings.listen(&Serve::default()), Err(Failure::Usage(_))));
-        assert!(settings.listen(&Serve { insecure: true, ..Serve::default() }).is_ok());
+        assert!(matches!(settings.listen(&Serve::default(), false), Err(Failure::Usage(_))));
+        assert!(settings.listen(&Serve { insecure: true, ..Serve::default() }, false).is_ok());
+        assert!(settings.listen(&Serve::default(), true).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Rules about agents never belong here, and only `compose` names stores, providers and sandboxes.
 
+mod access;
 mod args;
 mod commands;
 mod compose;
@@ -37,6 +38,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Serve(serve) => commands::serve::run(serve),
         Command::Replay(replay) => commands::replay::run(replay),
         Command::Store(store) => commands::store::run(store),
+        Command::Keys(keys) => commands::keys::run(keys),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Chat(chat) => commands::chat::run(&chat),
         Command::Agents(agents) => commands::agents::run(agents),

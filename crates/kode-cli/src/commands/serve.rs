@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::args::Serve;
 use crate::compose;
 use crate::config::{Settings, process_env};
@@ -20,8 +21,9 @@ const GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
     let settings = Settings::resolve(serve.listen.as_deref(), &serve.places, &process_env)?;
-    let address = settings.listen(&serve)?;
     log::always(settings.json_logs);
+    let access = Access::resolve(&settings, &process_env)?;
+    let address = settings.listen(&serve, access.auth.asks())?;
     let model = compose::model(&settings, serve.demo, &process_env)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
@@ -34,15 +36,27 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
         let listener = TcpListener::bind(address).await.map_err(|e| {
             Failure::failed(format!("cannot listen on {address}: {e}; choose another with --listen"))
         })?;
-        greet(&listener, serve.demo)?;
-        until_told(listener, pool, serve.demo).await
+        greet(&listener, serve.demo, access.auth.asks())?;
+        let config = ServerConfig {
+            demo: serve.demo,
+            cors_origins: settings.cors_origins,
+            auth: access.auth.clone(),
+            ..ServerConfig::default()
+        };
+        until_told(listener, pool, config, access).await
     })
 }
 
 /// Serves, takes up what the last server left unfinished, and ends in order.
-async fn until_told(listener: TcpListener, pool: Pool, demo: bool) -> Result<(), Failure> {
+async fn until_told(
+    listener: TcpListener,
+    pool: Pool,
+    config: ServerConfig,
+    access: Access,
+) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
+    tokio::spawn(access.watch(stop.clone()));
     let unfinished = pool.clone();
     tokio::spawn(async move {
         match unfinished.resume_unfinished().await {
@@ -50,7 +64,6 @@ async fn until_told(listener: TcpListener, pool: Pool, demo: bool) -> Result<(),
             Err(error) => tracing::warn!(%error, "unfinished agents could not be looked up"),
         }
     });
-    let config = ServerConfig { demo, ..ServerConfig::default() };
     let served = kode_server::serve(listener, pool.clone(), config, stop).await;
     pool.shutdown(GRACE).await;
     served.map_err(|e| Failure::failed(format!("the server failed: {e}")))
@@ -70,13 +83,15 @@ fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, F
 }
 
 /// Says where the server is, and in a demo that it is one.
-fn greet(listener: &TcpListener, demo: bool) -> Result<(), Failure> {
+fn greet(listener: &TcpListener, demo: bool, asks: bool) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::failed)?;
     eprintln!("kode: listening on http://{address}");
     if demo {
         eprintln!(
             "kode: demo: a built-in script answers, no model is asked; set ZHIPUAI_API_KEY and drop --demo for GLM"
         );
+    }
+    if demo && !asks {
         eprintln!(
             "kode: try: curl -N -H 'content-type: application/json' -H 'accept: text/event-stream' \
              -d '{{\"text\":\"hello\"}}' http://{address}/api/agents/user:1/messages"

@@ -10,7 +10,7 @@ use super::nearest::nearest;
 use crate::failure::Failure;
 
 /// The keys of the file.
-const TOP: [&str; 11] = [
+const TOP: [&str; 14] = [
     "listen",
     "store",
     "workspace",
@@ -21,6 +21,9 @@ const TOP: [&str; 11] = [
     "retention_secs",
     "log_format",
     "default_template",
+    "api_keys_file",
+    "jwt_audience",
+    "cors_origins",
     "template",
 ];
 const TEMPLATE: [&str; 12] = [
@@ -71,6 +74,9 @@ pub(crate) struct ConfigFile {
     pub(crate) retention_secs: Option<u64>,
     pub(crate) log_format: Option<String>,
     pub(crate) default_template: Option<String>,
+    pub(crate) api_keys_file: Option<PathBuf>,
+    pub(crate) jwt_audience: Option<String>,
+    pub(crate) cors_origins: Vec<String>,
     #[serde(rename = "template")]
     pub(crate) templates: Vec<Template>,
 }

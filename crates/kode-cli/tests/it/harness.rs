@@ -49,9 +49,14 @@ impl Server {
     }
 
     pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
+        Self::start_with_log(dir, more, |_| {})
+    }
+
+    /// The same; every line of its log is handed over.
+    pub(crate) fn start_with_log(dir: &Path, more: &[&str], log: impl Fn(&str) + Send + 'static) -> Self {
         let args: Vec<&str> =
             ["serve", "--demo", "--listen", "127.0.0.1:0"].iter().chain(more).copied().collect();
-        Self::launch(kode(dir, &args), |_| {})
+        Self::launch(kode(dir, &args), log)
     }
 
     /// Starts one that asks a GLM at this base, with this key; every line of its log is handed over.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps a surprise fails, as it should")]
 
+mod access;
 mod agents;
 mod bad_input;
 mod chat;
