@@ -20,6 +20,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long one step of a count may take.
 const STEP: Duration = Duration::from_millis(5);
+/// How long a start may be held up by a count of what is there before.
+const BEFORE: Duration = Duration::from_millis(20);
 /// A count may take this part of the time.
 const SHARE: u32 = 20;
 /// Levels that are counted, with a descriptor for each. A tree that is deeper is taken for too large: whatever it was made
@@ -41,8 +43,6 @@ pub(super) struct Usage {
     disk: u64,
     memory: u64,
     count: Option<Count>,
-    /// Whether a count has come to its end.
-    counted: bool,
     next: Instant,
     took: Duration,
 }
@@ -56,9 +56,14 @@ struct Count {
 }
 
 impl Usage {
+    /// To be called before anything runs: what is there by then may stay. A directory that is over its quota already may be
+    /// worked in, or nobody could clean it up; but what a command adds while it is counted is its own. Where there is too
+    /// much to count in time, the quota is what it is.
     pub(super) fn of(work: &OwnedFd, bounds: &Bounds, has_namespaces: bool) -> rustix::io::Result<Self> {
         let work = rustix::io::fcntl_dupfd_cloexec(work, 3)?;
-        let (disk, memory) = (bounds.disk, bounds.memory);
+        let before = Count::begin(&work).finish(BEFORE).unwrap_or_default();
+        let (disk, memory) =
+            (if before > bounds.disk { before.saturating_add(SLACK) } else { bounds.disk }, bounds.memory);
         let device = rustix::fs::fstat(&work)?.st_dev;
         Ok(Self {
             work,
@@ -67,7 +72,6 @@ impl Usage {
             disk,
             memory,
             count: None,
-            counted: false,
             next: Instant::now(),
             took: Duration::ZERO,
         })
@@ -93,11 +97,6 @@ impl Usage {
         let bytes = count.bytes.saturating_add(hidden::held(&tree::below(child), self.device).disk);
         self.took = count.begun.elapsed();
         self.next = Instant::now() + (self.took * SHARE).clamp(PAUSE, PAUSE_MAX);
-        if !self.counted {
-            // A directory that is over its quota already may be worked in, or nobody could clean it up.
-            self.disk = self.disk.max(count.bytes.saturating_add(SLACK));
-            self.counted = true;
-        }
         (bytes > self.disk || count.is_too_deep).then_some(Limit::Disk)
     }
 
@@ -129,6 +128,16 @@ impl Count {
     fn begin(work: &OwnedFd) -> Self {
         let open = open_directory(work, c".").ok().flatten().into_iter().collect();
         Self { begun: Instant::now(), open, bytes: 0, is_too_deep: false }
+    }
+
+    /// The bytes, where that takes no longer.
+    fn finish(mut self, most: Duration) -> Option<u64> {
+        while !self.go_on() {
+            if self.begun.elapsed() > most {
+                return None;
+            }
+        }
+        (!self.is_too_deep).then_some(self.bytes)
     }
 
     /// Counts for a while. True when it came to its end.
@@ -189,4 +198,36 @@ fn kib(path: &str, names: &[&str]) -> u64 {
         names.contains(&name).then(|| rest.split_whitespace().next()?.parse::<u64>().ok()).flatten()
     };
     text.lines().filter_map(value).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(dir: &std::path::Path) -> Usage {
+        let work = OwnedFd::from(fs::File::open(dir).unwrap());
+        let bounds = Bounds { memory: 1 << 30, processes: 1, disk: 1 << 20, files: 1 };
+        Usage::of(&work, &bounds, false).unwrap()
+    }
+
+    fn over(usage: &mut Usage) -> Option<Limit> {
+        loop {
+            let over = usage.over(rustix::process::getpid(), false);
+            if usage.count.is_none() {
+                return over;
+            }
+        }
+    }
+
+    #[test]
+    fn g10_what_is_there_before_may_stay_and_what_comes_while_it_is_counted_may_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = usage(dir.path());
+        fs::write(dir.path().join("a"), vec![1; 3 << 20]).unwrap();
+        assert_eq!(over(&mut first), Some(Limit::Disk), "its first count is no excuse");
+        let mut second = usage(dir.path());
+        assert_eq!(over(&mut second), None, "it can be cleaned up");
+        fs::write(dir.path().join("b"), vec![1; 2 << 20]).unwrap();
+        assert_eq!(over(&mut second), Some(Limit::Disk));
+    }
 }
