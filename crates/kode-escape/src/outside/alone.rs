@@ -46,24 +46,30 @@ const fn holder(name: &'static str, line: &'static str, bound: fn(&mut SandboxSp
     Alone { name, gives: MORE, line, judge: Judge::Holds, bound, timeout_ms: 20_000 }
 }
 
+/// Stands in lines for the wait until what is to survive runs under its mark.
+const RUNS: &str = "RUNS";
+const UNTIL_IT_RUNS: &str = "until [ -e runs ]; do sleep 0.01; done";
+
 /// Kills what is above the shell, as far as it is the sandbox's helper, the outermost first: it would kill in turn.
-const KILL_HELPERS: &str = "setsid sleep MARK & p=$PPID; while tr '\\0' ' ' < /proc/$p/cmdline | grep -q \
+const KILL_HELPERS: &str = "setsid ./escape stay MARK & RUNS; p=$PPID; while tr '\\0' ' ' < /proc/$p/cmdline | grep -q \
                             ^kode-sandbox-helper; do all=\"$p $all\"; p=$(cut -d' ' -f4 /proc/$p/stat); done; \
                             for p in $all; do kill -KILL $p; done";
+const IGNORE_SIGNALS: &str = "bash -c 'trap \"\" HUP TERM INT; exec ./escape stay MARK' & RUNS";
+const IN_NUMBERS: &str = "for i in 1 2 3 4 5 6 7 8; do setsid ./escape stay MARK & done; RUNS";
 
 const ATTEMPTS: &[Alone] = &[
-    survivor("survive_in_background", "sleep MARK &"),
-    survivor("survive_hangup", "nohup sleep MARK > /dev/null 2>&1 &"),
-    survivor("survive_in_new_session", "setsid sleep MARK & sleep 0.1"),
-    survivor("survive_in_new_group", "set -m; sleep MARK & disown"),
-    survivor("survive_twice_forked", "(setsid nohup sleep MARK > /dev/null 2>&1 &) & sleep 0.1"),
-    survivor("survive_ignoring_signals", "bash -c 'trap \"\" HUP TERM INT; exec sleep MARK' & sleep 0.1"),
-    survivor("survive_renamed", "(exec -a '[kworker/0:1]' sleep MARK) & sleep 0.1"),
-    survivor("survive_stopped", "sleep MARK & kill -STOP $!"),
-    survivor("survive_in_numbers", "for i in 1 2 3 4 5 6 7 8; do setsid sleep MARK & done; sleep 0.1"),
-    Alone { timeout_ms: 250, ..survivor("survive_time_limit", "setsid sleep MARK & sleep 1000") },
+    survivor("survive_in_background", "./escape stay MARK & RUNS"),
+    survivor("survive_hangup", "nohup ./escape stay MARK > /dev/null 2>&1 & RUNS"),
+    survivor("survive_in_new_session", "setsid ./escape stay MARK & RUNS"),
+    survivor("survive_in_new_group", "set -m; ./escape stay MARK & disown; RUNS"),
+    survivor("survive_twice_forked", "(setsid nohup ./escape stay MARK > /dev/null 2>&1 &) & RUNS"),
+    survivor("survive_ignoring_signals", IGNORE_SIGNALS),
+    survivor("survive_renamed", "(exec -a '[kworker/0:1]' ./escape stay MARK) & RUNS"),
+    survivor("survive_stopped", "./escape stay MARK & RUNS; kill -STOP $!"),
+    survivor("survive_in_numbers", IN_NUMBERS),
+    Alone { timeout_ms: 800, ..survivor("survive_time_limit", "setsid ./escape stay MARK & sleep 1000") },
     survivor("survive_by_killing_the_helper", KILL_HELPERS),
-    Alone { judge: Judge::HoldsOutput, ..survivor("hold_output_open", "sleep MARK & sleep 0.1") },
+    Alone { judge: Judge::HoldsOutput, ..survivor("hold_output_open", "./escape stay MARK & RUNS") },
     holder("take_memory", "./escape memory 100", LITTLE_MEMORY),
     holder("take_memory_in_files", "./escape memfd 100", LITTLE_MEMORY),
     holder("take_memory_in_segments", "./escape segments 100", LITTLE_MEMORY),
@@ -89,7 +95,7 @@ pub fn attempts() -> impl Iterator<Item = &'static Alone> {
 
 impl Alone {
     pub(super) fn line(&self, mark: &str) -> String {
-        self.line.replace(MARK, mark)
+        self.line.replace(RUNS, UNTIL_IT_RUNS).replace(MARK, mark)
     }
 
     /// The level with this attempt's bounds.
