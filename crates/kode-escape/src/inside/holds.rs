@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use rustix::fs::{CWD, MemfdFlags, Mode};
 use super::ground::{call, pause};
 use super::{PROGRAM, print};
 use crate::attempt::{Stop, stopped};
+use crate::targets::Targets;
 
 /// What is said by whoever held too much to the end.
 pub const HELD: &str = "held it";
@@ -79,12 +81,13 @@ fn files(directory: &str, mib: usize) -> Result<(), Stop> {
     Ok(())
 }
 
-/// In a shared place, with names of its own, taken away again.
+/// In a shared place, with names by which the outside finds what a killed one leaves.
 fn files_at(directory: &str, mib: usize) -> Result<Vec<Gone>, Stop> {
+    let server = Targets::load(Path::new("."))?.server;
     let piece = vec![7; MIB];
     let mut made = Vec::new();
     for nth in 0..mib {
-        let path = format!("{directory}/kode-escape-{}-{nth}", std::process::id());
+        let path = format!("{directory}/kode-escape-{server}-{nth}");
         let written = File::create(&path).and_then(|mut file| file.write_all(&piece));
         made.push(Gone(path));
         written?;

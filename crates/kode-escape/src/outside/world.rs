@@ -81,8 +81,24 @@ impl Drop for World {
     fn drop(&mut self) {
         let _ = self.victim.kill();
         let _ = self.victim.wait();
-        let _ = fs::remove_file(&self.targets.shm);
-        let _ = fs::remove_file(&self.targets.tmp);
+        for path in [&self.targets.shm, &self.targets.tmp] {
+            clear(Path::new(path));
+        }
+    }
+}
+
+/// Removes a file, and those of that name and a number that a killed attempt left beside it.
+fn clear(path: &Path) {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let is_ours = |entry: &fs::DirEntry| {
+        let (found, name) = (entry.file_name(), name.to_string_lossy());
+        found
+            .to_string_lossy()
+            .strip_prefix(&*name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    for entry in fs::read_dir(above).into_iter().flatten().flatten().filter(is_ours) {
+        let _ = fs::remove_file(entry.path());
     }
 }
 
