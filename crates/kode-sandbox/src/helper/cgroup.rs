@@ -3,12 +3,16 @@
 //! Version 2 where the helper may make groups below or beside its own, version 1 where that is what there is. A server
 //! that is not root gets one only if its group was given to it (`Delegate=yes` in systemd).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Pid;
 
 use crate::policy::Bounds;
+
+/// What a group's name begins with; the helper's number follows.
+const NAME: &str = "kode-";
 
 /// One tree's group, in each hierarchy that has a part of it.
 pub(super) struct Cgroup {
@@ -26,22 +30,26 @@ enum Version {
 impl Cgroup {
     /// Makes one below the helper's own, or beside it.
     pub(super) fn make(bounds: &Bounds) -> Result<Self, String> {
-        let own = fs::read_to_string("/proc/self/cgroup").map_err(|e| e.to_string())?;
-        let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| e.to_string())?;
-        let name = format!("kode-{}", rustix::process::getpid().as_raw_nonzero());
-        let two = place(&own, &mounts, None).and_then(|dir| under(dir, is_given));
-        let made = if let Some(dir) = two {
-            Self { memory: dir.join(&name), pids: dir.join(&name), version: Version::Two }
-        } else {
-            let find = |controller| {
-                place(&own, &mounts, Some(controller))
-                    .map(|dir| dir.join(&name))
-                    .ok_or_else(|| format!("the {controller} controller is not given to this server"))
-            };
-            Self { memory: find("memory")?, pids: find("pids")?, version: Version::One }
-        };
+        let (memory, pids, version) = parents()?;
+        let name = format!("{NAME}{}", rustix::process::getpid().as_raw_nonzero());
+        let made = Self { memory: memory.join(&name), pids: pids.join(&name), version };
         made.prepare(bounds).map_err(|e| format!("no group can be made: {}", e.kind()))?;
         Ok(made)
+    }
+
+    /// Removes the groups of helpers that are no more: one that was killed itself could not. A group with processes in
+    /// it stays, by the kernel's word.
+    pub(super) fn sweep() {
+        let Ok((memory, pids, _)) = parents() else { return };
+        for parent in BTreeSet::from([memory, pids]) {
+            for group in fs::read_dir(parent).into_iter().flatten().flatten() {
+                let name = group.file_name();
+                let helper = name.to_str().and_then(|name| name.strip_prefix(NAME));
+                if helper.is_some_and(|helper| !Path::new("/proc").join(helper).exists()) {
+                    let _ = fs::remove_dir(group.path());
+                }
+            }
+        }
     }
 
     fn prepare(&self, bounds: &Bounds) -> std::io::Result<()> {
@@ -101,6 +109,20 @@ impl Drop for Cgroup {
             let _ = fs::remove_dir(dir);
         }
     }
+}
+
+/// Below which directories groups are made, for memory and for processes.
+fn parents() -> Result<(PathBuf, PathBuf, Version), String> {
+    let own = fs::read_to_string("/proc/self/cgroup").map_err(|e| e.to_string())?;
+    let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| e.to_string())?;
+    if let Some(dir) = place(&own, &mounts, None).and_then(|dir| under(dir, is_given)) {
+        return Ok((dir.clone(), dir, Version::Two));
+    }
+    let find = |controller| {
+        place(&own, &mounts, Some(controller))
+            .ok_or_else(|| format!("the {controller} controller is not given to this server"))
+    };
+    Ok((find("memory")?, find("pids")?, Version::One))
 }
 
 /// Where the directory of this process's own group is.

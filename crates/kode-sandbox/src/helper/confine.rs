@@ -46,13 +46,23 @@ pub(super) fn drop_privileges() -> rustix::io::Result<()> {
     rustix::thread::set_no_new_privs(true)
 }
 
-/// Of the capabilities that there are, only these; and no program brings more.
+/// For the end only: to remove a directory whose own mode says that nobody may.
+const ASLEEP: CapabilitySet = CapabilitySet::DAC_OVERRIDE;
+
+/// Of the capabilities that there are, only these; and no program brings more. One sleeps until [`wake`].
 pub(super) fn keep_little(ever: &[CapabilitySet], still: &[CapabilitySet]) -> rustix::io::Result<()> {
     let wanted: CapabilitySet = ever.iter().chain(still).copied().collect();
-    let kept = rustix::thread::capabilities(None)?.permitted & wanted;
+    let had = rustix::thread::capabilities(None)?.permitted;
+    let (effective, permitted) = (had & wanted, had & (wanted | ASLEEP));
     let inheritable = CapabilitySet::empty();
-    rustix::thread::set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable })?;
+    rustix::thread::set_capabilities(None, CapabilitySets { effective, permitted, inheritable })?;
     rustix::thread::set_no_new_privs(true)
+}
+
+/// Makes use of everything that was kept. For when nothing runs any more.
+pub(super) fn wake() -> rustix::io::Result<()> {
+    let kept = rustix::thread::capabilities(None)?;
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: kept.permitted, ..kept })
 }
 
 /// Limits of each process. `AS` is left alone: programs reserve far more than they use.

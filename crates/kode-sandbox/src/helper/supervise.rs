@@ -21,7 +21,7 @@ use super::usage::Usage;
 use super::{Failed, at, confine, root, socket, tree, usage};
 use crate::egress;
 use crate::level::Layer;
-use crate::policy::{End, Policy, Told};
+use crate::policy::{Act, End, Policy, Told};
 use crate::sys::{self, Fork};
 
 /// The user and group that a process is inside of its namespaces.
@@ -109,6 +109,10 @@ impl Supervisor {
     fn take_cgroup(&mut self) -> Result<(), Failed> {
         if !self.has(Layer::Cgroup) {
             return Ok(());
+        }
+        if matches!(self.policy.act, Act::Probe(_)) {
+            // Once for each server: what helpers left behind that were killed themselves.
+            Cgroup::sweep();
         }
         match Cgroup::make(&self.policy.bounds) {
             Ok(cgroup) => self.cgroup = Some(cgroup),
@@ -199,6 +203,8 @@ impl Supervisor {
         let _ = rustix::io::write(&down_write, b"g");
         let end = self.watch(child, &up_read, &down_write, listener);
         self.kill(child);
+        // Some hosts let nobody write into the directory of groups, which only a capability overrules.
+        let _ = confine::wake();
         drop(self.cgroup.take());
         match end {
             Ok(end) => {

@@ -131,8 +131,53 @@ async fn g8_the_helper_keeps_no_right_but_to_kill_and_to_count() {
         _ = run => panic!("it goes on"),
         status = looked => status,
     };
-    let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).unwrap();
-    let kept = u64::from_str_radix(line.trim(), 16).unwrap();
-    let may_keep = [5, 2, 19].iter().fold(0, |mask, bit| mask | 1_u64 << bit);
-    assert_eq!(kept & !may_keep, 0, "to kill, to read directories, to look into processes: {kept:x}");
+    let kept = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    let all = |bits: &[u64]| bits.iter().fold(0, |mask, bit| mask | 1_u64 << bit);
+    let (uses, has) = (kept("CapEff:"), kept("CapPrm:"));
+    assert_eq!(uses & !all(&[5, 2, 19]), 0, "to kill, to read directories, to look into processes: {uses:x}");
+    assert_eq!(has & !all(&[5, 2, 19, 1]), 0, "and, at the end, to remove a group: {has:x}");
+}
+
+/// The groups of helpers that are no more, in every hierarchy that there is.
+fn groups_left_behind() -> Vec<std::path::PathBuf> {
+    let mut left = Vec::new();
+    let mut open = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            match name.to_str().and_then(|name| name.strip_prefix("kode-")) {
+                Some(helper) if !std::path::Path::new("/proc").join(helper).exists() => {
+                    left.push(entry.path())
+                }
+                Some(_) => {}
+                None if entry.file_type().is_ok_and(|kind| kind.is_dir()) => open.push(entry.path()),
+                None => {}
+            }
+        }
+    }
+    left
+}
+
+#[tokio::test]
+async fn g10_no_group_is_left_behind() {
+    let host = Host::new();
+    let work = host.agent().await;
+    if work.report().layers.get(Layer::Cgroup.name()) != Some(&true) {
+        // There are none.
+        return;
+    }
+    let before = groups_left_behind();
+    for _ in 0..5 {
+        output(&*work, "sleep 0.01 & true").await;
+        run(&*work, &within("sleep 1000", 50)).await;
+    }
+    // Others may have left some meanwhile, by being killed; not as many as here ran.
+    let left = groups_left_behind().iter().filter(|group| !before.contains(group)).count();
+    assert!(left < 10, "{left} groups were left behind");
+    let fresh = Host::new();
+    fresh.sandbox.prove("strict").await.unwrap();
+    assert!(before.iter().all(|group| !group.exists()), "a new server removes what others left");
 }
