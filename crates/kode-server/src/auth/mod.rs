@@ -1,7 +1,7 @@
 //! Who asks, and what they may: keys, tokens, tickets, and the reach of each.
 //!
 //! What an agent does, and where keys are kept, never belongs here: the host reads its files and hands plain
-//! values over. A handler gets ids only from a [`Caller`], which gives none that it does not reach.
+//! values over. A handler gets ids only from a `Caller`, which gives none that it does not reach.
 
 mod caller;
 mod guard;
