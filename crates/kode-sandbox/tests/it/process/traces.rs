@@ -177,7 +177,12 @@ async fn g10_no_group_is_left_behind() {
     // Others may have left some meanwhile, by being killed; not as many as here ran.
     let left = groups_left_behind().iter().filter(|group| !before.contains(group)).count();
     assert!(left < 10, "{left} groups were left behind");
-    let fresh = Host::new();
-    fresh.sandbox.prove("strict").await.unwrap();
-    assert!(before.iter().all(|group| !group.exists()), "a new server removes what others left");
+    // A group that another test left this moment may still have its dying processes in it, and is the next server's.
+    for _ in 0..100 {
+        Host::new().sandbox.prove("strict").await.unwrap();
+        if !groups_left_behind().iter().any(|group| before.contains(group)) {
+            return;
+        }
+    }
+    panic!("new servers do not remove what others left");
 }
