@@ -1,0 +1,30 @@
+//! The contract of a measured executable: `<run> <workload> key=value …` prints one JSON object as its last line.
+//!
+//! docs/performance.md has the workloads. Each measures its region only, after a warm-up.
+
+mod history;
+mod host;
+mod params;
+mod replay;
+mod turns;
+mod usage;
+
+use params::Params;
+use serde_json::{Value, json};
+
+/// Runs one workload.
+pub(crate) async fn run(workload: &str, words: impl Iterator<Item = String>) -> anyhow::Result<Value> {
+    let params = Params::of(words)?;
+    match workload {
+        "w1" => turns::create(&params).await,
+        "w2" => turns::answer(&params, false).await,
+        "w3" => turns::answer(&params, true).await,
+        "w4" => history::grow(&params).await,
+        "prep" => replay::prepare(&params).await,
+        "w5" => replay::resume(&params).await,
+        "w6" => replay::fan_out(&params).await,
+        "w7" => replay::read(&params).await,
+        "verify" => replay::verify(&params).await,
+        _ => Ok(json!({ "unsupported": true })),
+    }
+}
