@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
 use super::{Surroundings, cut_short, says};
 use crate::hook::Answer;
 use crate::machine::{Delta, FoundCall, Input};
 use crate::message::{Block, Usage};
-use crate::model::{AskedCall, Finish, ModelError, ModelEvent, ModelRequest};
+use crate::model::{AskedCall, Finish, ModelError, ModelEvent, ModelRequest, ModelStream};
+
+/// Most pieces handed on at once.
+const BURST: usize = 256;
 
 /// Asks the model, and tells its pieces.
 pub(super) async fn ask(
@@ -34,27 +37,56 @@ async fn converse(
 ) -> Result<Input, ModelError> {
     let mut stream = around.shared.model.stream(request).await?;
     let mut content = Vec::new();
-    while let Some(event) = stream.next().await {
-        let delta = match event? {
-            ModelEvent::Thinking(text) => Delta::Thinking(text),
-            ModelEvent::Text(text) => Delta::Text(text),
-            ModelEvent::Finished { calls, finish, usage } => {
-                return finished(around, (step, attempt), (content, calls), finish, usage).await;
-            }
-        };
-        collect(&mut content, &delta);
-        // A driver that is gone reads no more; the task is aborted soon.
-        let _ = pieces.send(Input::ModelDeltas { step, attempt, deltas: vec![delta] }).await;
+    loop {
+        let (deltas, end) = burst(&mut stream).await;
+        deltas.iter().for_each(|delta| collect(&mut content, delta));
+        if !deltas.is_empty() {
+            // A driver that is gone reads no more; the task is aborted soon.
+            let _ = pieces.send(Input::ModelDeltas { step, attempt, deltas }).await;
+        }
+        if let Some(end) = end {
+            return finished(around, (step, attempt), content, end?).await;
+        }
     }
-    Err(cut_short())
+}
+
+/// The pieces that have come, waiting for the first alone, and what ended them if it is there. What a model sends in one go
+/// is handed on in one go: one append, one wake-up of each reader.
+async fn burst(stream: &mut ModelStream) -> (Vec<Delta>, Option<Result<End, ModelError>>) {
+    let mut deltas = Vec::new();
+    let mut next = stream.next().await;
+    loop {
+        match next {
+            Some(Ok(ModelEvent::Thinking(text))) => deltas.push(Delta::Thinking(text)),
+            Some(Ok(ModelEvent::Text(text))) => deltas.push(Delta::Text(text)),
+            Some(Ok(ModelEvent::Finished { calls, finish, usage })) => {
+                return (deltas, Some(Ok(End { calls, finish, usage })));
+            }
+            Some(Err(error)) => return (deltas, Some(Err(error))),
+            None => return (deltas, Some(Err(cut_short()))),
+        }
+        if deltas.len() >= BURST {
+            return (deltas, None);
+        }
+        match stream.next().now_or_never() {
+            Some(more) => next = more,
+            None => return (deltas, None),
+        }
+    }
+}
+
+/// How a stream ended well.
+struct End {
+    calls: Vec<AskedCall>,
+    finish: Finish,
+    usage: Option<Usage>,
 }
 
 async fn finished(
     around: &Surroundings,
     (step, attempt): (u32, u32),
-    (content, calls): (Vec<Block>, Vec<AskedCall>),
-    finish: Finish,
-    usage: Option<Usage>,
+    content: Vec<Block>,
+    End { calls, finish, usage }: End,
 ) -> Result<Input, ModelError> {
     let (answer, edited) = says::post_model(around, Answer { content, calls }).await?;
     let calls: Vec<FoundCall> = answer.calls.into_iter().map(|asked| around.kit.find(asked)).collect();
