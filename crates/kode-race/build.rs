@@ -9,7 +9,7 @@ struct Plant {
     changes: &'static [(&'static str, &'static str)],
 }
 
-const PLANTS: [Plant; 3] = [
+const PLANTS: [Plant; 4] = [
     // Read, then subscribe: what is told in between is seen by nobody.
     Plant {
         file: "../kode-core/src/hub.rs",
@@ -36,6 +36,12 @@ const PLANTS: [Plant; 3] = [
         file: "../kode-store-fs/src/slots.rs",
         copy: "store_slots.rs",
         changes: &[("state.retired = true;", "")],
+    },
+    // What was added while others flushed is told to be safe with what they had.
+    Plant {
+        file: "../kode-store-fs/src/log/group.rs",
+        copy: "log_group.rs",
+        changes: &[("Ok(()) => state.durable = upto,", "Ok(()) => state.durable = state.added,")],
     },
 ];
 

@@ -140,7 +140,8 @@ fn chunk(body: &serde_json::Value) -> Vec<u8> {
 fn last(reason: &str, tokens: u64) -> Vec<u8> {
     let usage = json!({ "prompt_tokens": 100, "completion_tokens": tokens, "total_tokens": 100 + tokens });
     let choice = json!({ "index": 0, "delta": {}, "finish_reason": reason });
-    let mut bytes = chunk(&json!({ "id": "answer", "model": "stand-in", "choices": [choice], "usage": usage }));
+    let mut bytes =
+        chunk(&json!({ "id": "answer", "model": "stand-in", "choices": [choice], "usage": usage }));
     bytes.extend_from_slice(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
     bytes
 }

@@ -6,10 +6,13 @@
 #![expect(dead_code, reason = "the races do not use all that the other crates use of these files")]
 
 mod agents;
+mod group_races;
 #[path = "../../kode-core/src/hub.rs"]
 #[expect(unreachable_pub, reason = "it is public where it belongs")]
 mod hub;
 mod hub_races;
+#[path = "../../kode-store-fs/src/log/group.rs"]
+mod log_group;
 mod pool_races;
 #[path = "../../kode-pool/src/slots.rs"]
 mod pool_slots;
@@ -25,7 +28,7 @@ use kode_core::{event, id, machine, store};
 mod ground {
     pub(crate) use std::sync::PoisonError;
 
-    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard, Weak};
+    pub(crate) use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
     pub(crate) use crate::agents::{Agent, Opened};
     pub(crate) use crate::watch;
@@ -33,7 +36,7 @@ mod ground {
 
 /// The files as they are.
 mod real {
-    pub(crate) use crate::{hub, pool_slots, store_slots};
+    pub(crate) use crate::{hub, log_group, pool_slots, store_slots};
 }
 
 /// The files with a bug each.
@@ -41,6 +44,9 @@ mod real {
 mod planted {
     pub(crate) mod hub {
         include!(concat!(env!("OUT_DIR"), "/hub.rs"));
+    }
+    pub(crate) mod log_group {
+        include!(concat!(env!("OUT_DIR"), "/log_group.rs"));
     }
     pub(crate) mod pool_slots {
         include!(concat!(env!("OUT_DIR"), "/pool_slots.rs"));

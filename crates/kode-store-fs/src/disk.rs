@@ -64,6 +64,9 @@ pub(crate) trait Disk: Send + Sync + 'static {
     /// Returns once the names in a directory survive a power loss.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
 
+    /// Which start of the machine this is: another text after each power loss.
+    fn boot(&self) -> io::Result<String>;
+
     /// Takes the lock of this name until the guard is dropped or the process is dead. `WouldBlock` if another
     /// has it.
     fn lock(&self, name: &str) -> io::Result<Box<dyn Any + Send + Sync>>;
@@ -138,6 +141,10 @@ impl Disk for HostDisk {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         File::open(self.path(dir))?.sync_all()
+    }
+
+    fn boot(&self) -> io::Result<String> {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id")
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Any + Send + Sync>> {

@@ -13,12 +13,12 @@ use kode_core::store::{
 };
 
 use crate::check::Report;
-use crate::commit::SyncEach;
 use crate::disk::HostDisk;
 use crate::error::failed;
 use crate::repair::Repair;
+use crate::retire::Retirer;
 use crate::store::Store;
-use crate::writer::{Batch, Tools};
+use crate::writer::Batch;
 
 /// A store in a directory of the host. One process at a time writes to it.
 ///
@@ -26,6 +26,7 @@ use crate::writer::{Batch, Tools};
 /// one file open. Calls that were dropped run to their end.
 pub struct FsStore {
     pub(crate) store: Arc<Store>,
+    retirer: Retirer,
 }
 
 impl FsStore {
@@ -37,7 +38,7 @@ impl FsStore {
     /// later version made it; `Full`.
     pub fn open(dir: impl AsRef<Path>) -> StoreResult<Self> {
         let disk = HostDisk::make(dir.as_ref()).map_err(failed("opening the store"))?;
-        Self::over(Store::open(tools(disk))?)
+        Ok(Self::over(Store::open(Arc::new(disk))?))
     }
 
     /// Opens the store for reading alone: takes no lock, writes nothing, and works beside the process that
@@ -47,7 +48,7 @@ impl FsStore {
     /// `Unavailable` if the directory cannot be read; `Incompatible` if a later version made it.
     pub fn open_read_only(dir: impl AsRef<Path>) -> StoreResult<Self> {
         let disk = HostDisk::open(dir.as_ref()).map_err(failed("opening the store"))?;
-        Self::over(Store::open_read_only(tools(disk))?)
+        Ok(Self::over(Store::open_read_only(Arc::new(disk))?))
     }
 
     /// Reads an agent's whole journal, line by line; `None` for an unknown agent.
@@ -80,8 +81,9 @@ impl FsStore {
         self.blocking(move |store| store.migrate(&agent, dry)).await
     }
 
-    fn over(store: Store) -> StoreResult<Self> {
-        Ok(Self { store: Arc::new(store) })
+    pub(crate) fn over(store: Store) -> Self {
+        let store = Arc::new(store);
+        Self { retirer: Retirer::new(store.clone()), store }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -92,10 +94,6 @@ impl FsStore {
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.unwrap_or_else(|_| Err(StoreError::Unavailable("the store's work was cut off".into())))
     }
-}
-
-fn tools(disk: HostDisk) -> Tools {
-    Tools { disk: Arc::new(disk), commit: Arc::new(SyncEach) }
 }
 
 #[async_trait]
@@ -113,7 +111,9 @@ impl Journal for FsStore {
             Ok(done) => done,
             Err(batch) => {
                 let lease = lease.clone();
-                self.blocking(move |store| store.append(&lease, expected, batch, grade)).await
+                let done = self.blocking(move |store| store.append(&lease, expected, batch, grade)).await;
+                self.retirer.look();
+                done
             }
         }
     }

@@ -169,6 +169,12 @@ impl<S: Source> Journal<S> {
         Ok(Survey { safe, whole })
     }
 
+    /// From a place in the segment that is written to, where its good lines end, whatever the watermarks say, and what
+    /// stopped them.
+    pub(crate) fn walk_last(&self, from: Place) -> io::Result<(Place, Option<Break>)> {
+        walk(self.last(), from)
+    }
+
     /// At most `limit` entries after a place and up to `head`, which is known to be there.
     ///
     /// # Errors

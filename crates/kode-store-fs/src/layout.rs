@@ -18,6 +18,11 @@ pub(crate) const UNFINISHED: &str = ".unfinished";
 /// A file for each name whose highest epoch its journal does not tell: tombstones, and leases without entries.
 pub(crate) const TOMBSTONES: &str = ".tombstones";
 
+/// The node log.
+pub(crate) const LOG: &str = ".log";
+/// Which start of the machine the log was last replayed under.
+pub(crate) const BOOT: &str = ".log/boot";
+
 /// An agent's directory before it has its name.
 pub(crate) fn coming(agent: &AgentId) -> String {
     format!(".new-{agent}")

@@ -15,6 +15,8 @@
 //!         line     one line                       (pure)
 //!   check · repair · migrate    for a person who cares for a store
 //! commit     where an append becomes durable      disk    what is asked of a file system
+//!   log      one file for all agents, group commit, and what is replayed of it after a power loss
+//!   retire   the thread that puts the journals behind it on the disk
 //! ```
 
 mod blobs;
@@ -30,10 +32,12 @@ mod ground;
 mod journal;
 mod layout;
 mod line;
+mod log;
 mod migrate;
 mod names;
 mod repair;
 mod reserve;
+mod retire;
 mod segment;
 mod slots;
 mod stage;

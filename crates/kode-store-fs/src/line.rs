@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 pub(crate) const FORMAT: u32 = 2;
 
 /// How each line begins; eight digits of its checksum follow.
-const OPENING: &[u8] = br#"{"crc":""#;
+pub(crate) const OPENING: &[u8] = br#"{"crc":""#;
 /// Up to and with the checksum's closing quote. The checksum is over all that follows, without the newline.
 const SEALED_FROM: usize = OPENING.len() + 9;
 

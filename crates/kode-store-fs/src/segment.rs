@@ -97,7 +97,8 @@ impl<S: Source> Segment<S> {
     /// and not from there on. The lines before the place are not looked at; the ones behind it link to it.
     pub(crate) fn seek(&self, before: impl Fn(&Head) -> bool) -> io::Result<Place> {
         let (mut low, mut high) = (self.start(), self.end);
-        while high - low.at > 4 * PROBE as u64 {
+        // A whole line may end behind `high`, where none begins behind its middle.
+        while low.at + 4 * (PROBE as u64) < high {
             let middle = low.at + (high - low.at) / 2;
             match self.whole_line_from(middle, high)? {
                 Some((_, place)) if before(&place.tip.head) => low = place,

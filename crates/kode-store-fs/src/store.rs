@@ -4,6 +4,8 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Millis, Seq};
@@ -14,16 +16,23 @@ use kode_core::store::{
 
 use crate::check::Report;
 use crate::checkpoint;
-use crate::disk::{Access, Disk};
+use crate::commit::{Commit, Nowhere, Trust};
+use crate::disk::{Access, Disk, content};
 use crate::error::{damaged, failed, found, incompatible};
-use crate::journal::Journal;
+use crate::journal::{Journal, open_files};
 use crate::line::{FORMAT, Header};
+use crate::log::{self, NodeLog};
 use crate::slots::{Held, Slots, State};
 use crate::writer::{Batch, Tools, Writer};
 use crate::{blobs, elide, layout, names, reserve, segment, stage};
 
-/// What the marker file says; the number is the version of the directory's layout.
-const MARKER: &[u8] = b"kode store 1\n";
+/// What the marker file says; the number is the version of the directory's layout. The second has a node log.
+const MARKER: &[u8] = b"kode store 2\n";
+/// The layout before, which this version takes over as it is.
+const MARKER_BEFORE: &[u8] = b"kode store 1\n";
+
+const AWAITS_REPLAY: &str = "the machine went down while the store was in use, and what was acknowledged last is in its log alone; \
+     open it for writing once (start the server, or run a command that writes), which puts it in its place";
 
 /// An open store.
 pub(crate) struct Store {
@@ -37,15 +46,28 @@ pub(crate) struct Store {
 
 impl Store {
     /// Takes the directory's lock and finishes what a crash left behind.
-    pub(crate) fn open(tools: Tools) -> StoreResult<Self> {
-        let lock = lock(&*tools.disk)?;
-        prepare(&*tools.disk)?;
+    pub(crate) fn open(disk: Arc<dyn Disk>) -> StoreResult<Self> {
+        Self::open_with(disk, |disk| Ok(Arc::new(NodeLog::open(disk)?)))
+    }
+
+    /// The same with another way to make appends durable.
+    pub(crate) fn open_with(
+        disk: Arc<dyn Disk>,
+        commit: impl FnOnce(Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>>,
+    ) -> StoreResult<Self> {
+        let lock = lock(&*disk)?;
+        prepare(&*disk)?;
+        let tools = Tools { commit: commit(disk.clone())?, disk };
         Ok(Self { tools, slots: Slots::default(), read_only: false, _lock: Some(lock) })
     }
 
     /// Takes no lock and changes nothing.
-    pub(crate) fn open_read_only(tools: Tools) -> StoreResult<Self> {
-        check_marker(&*tools.disk)?;
+    pub(crate) fn open_read_only(disk: Arc<dyn Disk>) -> StoreResult<Self> {
+        check_marker(&*disk)?;
+        if log::awaits_replay(&*disk)? {
+            return Err(StoreError::Unavailable(AWAITS_REPLAY.into()));
+        }
+        let tools = Tools { disk, commit: Arc::new(Nowhere) };
         Ok(Self { tools, slots: Slots::default(), read_only: true, _lock: None })
     }
 
@@ -89,6 +111,50 @@ impl Store {
             held.writer.append(expected, batch, grade)
         });
         done.ok_or_else(|| batch.take().expect("the work was not done"))
+    }
+
+    /// Whether [`Store::retire`] has something to do.
+    pub(crate) fn wants_retiring(&self) -> bool {
+        self.tools.commit.wants_retiring()
+    }
+
+    /// Puts journals on the disk that only the log has there, so that the log's older files go; ends early when told to
+    /// stop.
+    pub(crate) fn retire(&self, stop: &AtomicBool) {
+        let settle = |agent: &AgentId, trust| match stop.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::Interrupted.into()),
+            false => self.settle(agent, trust),
+        };
+        match self.tools.commit.retire(&settle) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                tracing::warn!(%error, "the node log keeps its older files: a journal could not be put on the disk");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    fn settle(&self, agent: &AgentId, trust: Trust) -> io::Result<()> {
+        let settle = || {
+            let files = found(open_files(self.disk(), agent, Access::Write))?;
+            let Some((_, last)) = files.and_then(|mut files| files.pop()) else { return Ok(()) };
+            if trust == Trust::Failed {
+                // The kernel may hold it as clean; written once more, it is not.
+                last.write_at(&content(&*last)?, 0)?;
+            }
+            last.sync()
+        };
+        match trust {
+            Trust::Clean => settle(),
+            // Nobody is to cut or append what is written once more.
+            Trust::Failed => {
+                let mut done = Ok(());
+                let entered = self.slots.enter(agent, |_| {
+                    done = settle();
+                    Ok(())
+                });
+                entered.map_err(io::Error::other).and(done)
+            }
+        }
     }
 
     /// Replaces runs in the segments that are over; the one that is written to is ended first, if it has any.
@@ -382,7 +448,7 @@ fn check_marker(disk: &dyn Disk) -> StoreResult<()> {
     let marker = found(disk.open(layout::MARKER, Access::Read))
         .and_then(|file| file.map(|file| crate::disk::content(&*file)).transpose());
     match marker.map_err(failed("opening the store"))? {
-        Some(text) if MARKER.starts_with(&text) => Ok(()),
+        Some(text) if MARKER.starts_with(&text) || text == MARKER_BEFORE => Ok(()),
         Some(_) => Err(incompatible(layout::MARKER, "the store's layout is of another version")),
         None => Ok(()),
     }

@@ -60,6 +60,13 @@ fn flaw(entries: &[Entry], expected: Seq, epoch: Epoch) -> Option<StoreError> {
     None
 }
 
+/// A segment taken up, and how much of the journal is on the disk then.
+struct Taken {
+    open: Open,
+    synced: Seq,
+    settled: Seq,
+}
+
 /// A journal under a lease.
 pub(crate) struct Writer {
     tools: Tools,
@@ -67,8 +74,10 @@ pub(crate) struct Writer {
     /// `None` until the first append of all.
     open: Option<Open>,
     tip: Tip,
-    /// Up to here the journal is known to be on the disk.
+    /// Up to here the journal is known to be on the disk, by itself or in the log.
     synced: Seq,
+    /// Up to here the segments themselves are.
+    settled: Seq,
     /// Up to here the last line that was written says so.
     attested: Seq,
     /// Whether this writer has appended. Its first append is synced whatever is asked for: so an epoch of
@@ -98,13 +107,20 @@ impl Writer {
         };
         let survey = journal.survey(covered.max(suspect.unwrap_or_default()))?;
         let whole = survey.whole.tip;
-        let (open, synced) = match *suspect {
-            Some(trusted) => (rewrite(&tools, agent, &journal, survey, trusted), whole.head.seq),
-            None => mend(journal, survey, suspect),
+        let taken = match *suspect {
+            Some(trusted) => rewrite(&tools, agent, &journal, survey, trusted),
+            None => mend(&tools, agent, journal, survey, suspect),
         };
-        let open = open.map_err(failed("taking a journal up"))?;
+        let Taken { open, synced, settled } = taken.map_err(failed("taking a journal up"))?;
         *suspect = None;
-        Ok(Self { open: Some(open), tip: whole, told: whole.head, synced, ..Self::new(tools, agent) })
+        Ok(Self {
+            open: Some(open),
+            tip: whole,
+            told: whole.head,
+            synced,
+            settled,
+            ..Self::new(tools, agent)
+        })
     }
 
     fn new(tools: Tools, agent: &AgentId) -> Self {
@@ -115,6 +131,7 @@ impl Writer {
             open: None,
             tip,
             synced: Seq::ZERO,
+            settled: Seq::ZERO,
             attested: Seq::ZERO,
             begun: false,
             told: tip.head,
@@ -135,12 +152,12 @@ impl Writer {
 
     /// Whether an append of this grade is a mere write.
     pub(crate) fn is_mere_write(&self, grade: Durability) -> bool {
-        self.begun && grade == Durability::Buffered
+        self.begun && grade == Durability::Buffered && !self.tools.commit.is_behind()
     }
 
     /// Up to where the journal is to be trusted, if this writer's last sync failed.
     pub(crate) fn suspect(&self) -> Option<Seq> {
-        self.distrusted.then_some(self.synced)
+        self.distrusted.then_some(self.settled)
     }
 
     /// Appends a batch as one line.
@@ -150,18 +167,18 @@ impl Writer {
             return Err(StoreError::Conflict { expected, actual: self.tip.head.seq });
         }
         batch.flaw.map_or(Ok(()), Err)?;
-        let synced = grade == Durability::Synced || !self.begun;
+        let synced = !self.is_mere_write(grade);
         let written = match batch.head {
             None if grade == Durability::Buffered && self.has_more_to_attest() => {
                 self.write(self.tip.head, &batch.json)
             }
-            None => Ok(Vec::new()),
+            None => Ok(()),
             Some(head) => self.write(head, &batch.json),
         };
         self.distrusted |= written.is_err() && self.open.is_none();
-        let line = self.noting(written, "appending to a journal")?;
+        self.noting(written, "appending to a journal")?;
         if synced {
-            self.commit(&line)?;
+            self.commit()?;
         }
         self.told = self.tip.head;
         Ok(())
@@ -178,7 +195,7 @@ impl Writer {
         if seq > self.tip.head.seq || self.open.is_none() {
             return Err(StoreError::Conflict { expected: seq, actual: self.tip.head.seq });
         }
-        if seq > self.synced { self.commit(&[]) } else { Ok(()) }
+        if seq > self.synced { self.commit() } else { Ok(()) }
     }
 
     fn usable(&self) -> StoreResult<()> {
@@ -191,9 +208,9 @@ impl Writer {
         result.map_err(failed(doing))
     }
 
-    fn commit(&mut self, line: &[u8]) -> StoreResult<()> {
+    fn commit(&mut self) -> StoreResult<()> {
         let committed = match &self.open {
-            Some(open) if self.tip.head.seq > self.synced => self.tools.commit.commit(&*open.file, line),
+            Some(_) if self.tip.head.seq > self.synced => self.tools.commit.commit(),
             Some(_) | None => Ok(()),
         };
         self.distrusted |= committed.is_err();
@@ -202,31 +219,41 @@ impl Writer {
         Ok(())
     }
 
+    /// Puts the segment itself on the disk, whatever holds its lines besides.
+    fn settle(&mut self) -> StoreResult<()> {
+        let synced = self.open.as_ref().map_or(Ok(()), |open| open.file.sync());
+        self.distrusted |= synced.is_err();
+        self.noting(synced, "syncing a journal")?;
+        (self.synced, self.settled) = (self.tip.head.seq, self.tip.head.seq);
+        Ok(())
+    }
+
     /// Writes one line at the end, with one write.
-    fn write(&mut self, head: Head, json: &RawValue) -> io::Result<Vec<u8>> {
+    fn write(&mut self, head: Head, json: &RawValue) -> io::Result<()> {
         let (line, crc) = line::write(self.tip.crc, self.synced, head, json);
         self.attested = self.synced;
         match &mut self.open {
             Some(open) => {
                 open.file.write_at(&line, open.end)?;
                 open.end += line.len() as u64;
+                self.tools.commit.note(&self.agent, &line);
             }
             None => {
                 let header = self.header(1, head.seq);
                 self.open = Some(stage::first(&*self.tools.disk, &header, &line)?);
-                self.synced = head.seq;
+                (self.synced, self.settled) = (head.seq, head.seq);
             }
         }
         self.tip = Tip { head, crc };
         self.begun = true;
-        Ok(line)
+        Ok(())
     }
 
     /// Ends the segment that is written to, all of it on the disk, and goes on in the next one. The ended one
     /// can then be replaced, since nothing that is acknowledged later is in it.
     pub(crate) fn roll(&mut self, segment: u32) -> StoreResult<()> {
         self.usable()?;
-        self.commit(&[])?;
+        self.settle()?;
         let disk = self.tools.disk.clone();
         let header = self.header(segment, self.tip.head.seq);
         let next = stage::unnamed(&*disk, &header, &[]).map_err(failed("going on in a new segment"))?;
@@ -246,26 +273,30 @@ impl Writer {
 
 /// Cuts a torn tail and writes the rest of the tail once more, in its place and with the same bytes: it was
 /// read from the kernel's cache, which may hold it as clean although an older process's sync failed. Now the
-/// next sync covers it. A crash in between changes nothing, since every byte stays what it was.
+/// next commit covers it. A crash in between changes nothing, since every byte stays what it was.
 fn mend(
+    tools: &Tools,
+    agent: &AgentId,
     journal: Journal<Box<dyn DiskFile>>,
     survey: Survey,
     suspect: &mut Option<Seq>,
-) -> (io::Result<Open>, Seq) {
+) -> io::Result<Taken> {
     let Survey { safe, whole } = survey;
     let segment = journal.into_last();
+    let begins = segment.header.after.seq;
     let torn = segment.end() > whole.at;
-    let mended = segment.bytes(safe.at, whole.at).and_then(|tail| {
-        let file = segment.into_source();
-        file.write_at(&tail, safe.at)?;
-        if torn {
-            file.set_len(whole.at)?;
-            *suspect = Some(safe.tip.head.seq);
-            file.sync()?;
-        }
-        Ok(Open { file, end: whole.at })
-    });
-    (mended, if torn { whole.tip.head.seq } else { safe.tip.head.seq })
+    let tail = segment.bytes(safe.at, whole.at)?;
+    let file = segment.into_source();
+    file.write_at(&tail, safe.at)?;
+    let end = whole.tip.head.seq;
+    if torn {
+        file.set_len(whole.at)?;
+        *suspect = Some(begins);
+        file.sync()?;
+        return Ok(Taken { open: Open { file, end: whole.at }, synced: end, settled: end });
+    }
+    tail.split_inclusive(|byte| *byte == b'\n').for_each(|line| tools.commit.note(agent, line));
+    Ok(Taken { open: Open { file, end: whole.at }, synced: safe.tip.head.seq, settled: begins })
 }
 
 /// Writes what lies beyond `trusted` into a new segment. Its name, given once it is on the disk, is the one
@@ -276,18 +307,20 @@ fn rewrite(
     journal: &Journal<Box<dyn DiskFile>>,
     survey: Survey,
     trusted: Seq,
-) -> io::Result<Open> {
+) -> io::Result<Taken> {
     let last = journal.last();
     let from = last.seek(|head| head.seq <= trusted)?;
     let tail = last.bytes(from.at, survey.whole.at)?;
+    let end = survey.whole.tip.head.seq;
     let header = Header {
         prev: from.tip.crc,
         format: FORMAT,
         agent: agent.clone(),
         segment: journal.last_number() + 1,
         after: from.tip.head,
-        synced: survey.whole.tip.head.seq,
+        synced: end,
     };
     let disk = &*tools.disk;
-    reserve::even_when_full(disk, || stage::unnamed(disk, &header, &tail)?.name(disk))
+    let open = reserve::even_when_full(disk, || stage::unnamed(disk, &header, &tail)?.name(disk))?;
+    Ok(Taken { open, synced: end, settled: end })
 }

@@ -22,7 +22,8 @@ pub(crate) async fn prepare(params: &Params) -> anyhow::Result<Value> {
     let (messages, events) = (params.number("messages", 10_000)?, params.number("events", 260_000)?);
     // A turn has two messages, and ten events beside its chunks.
     let chunks = (events * 2 / messages).saturating_sub(10).max(1);
-    let (runtime, _store) = host::runtime(&params.dir()?, &host::base(params.text("llm")?, chunks, 0, false))?;
+    let (runtime, _store) =
+        host::runtime(&params.dir()?, &host::base(params.text("llm")?, chunks, 0, false))?;
     let mut user = User::new(&runtime, 0).await?;
     let usage = Usage::now()?;
     let mut seen = 0;
@@ -130,7 +131,11 @@ pub(crate) async fn verify(params: &Params) -> anyhow::Result<Value> {
     Ok(json!({ "agents": agents, "messages": messages, "events": events, "dones": dones }))
 }
 
-async fn count(runtime: &Runtime, id: &kode_core::id::AgentId, head: Cursor) -> anyhow::Result<(usize, usize)> {
+async fn count(
+    runtime: &Runtime,
+    id: &kode_core::id::AgentId,
+    head: Cursor,
+) -> anyhow::Result<(usize, usize)> {
     let mut reader = runtime.subscription(id, Cursor(0));
     let (mut events, mut dones) = (0, 0);
     while reader.cursor() < head {

@@ -84,6 +84,7 @@ fn cpu() -> anyhow::Result<(f64, f64)> {
 
 fn field(file: &str, name: &str) -> anyhow::Result<u64> {
     let text = fs::read_to_string(file)?;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)).context("the kernel tells no such figure")?;
+    let value =
+        text.lines().find_map(|line| line.strip_prefix(name)).context("the kernel tells no such figure")?;
     Ok(value.split_whitespace().next().unwrap_or_default().parse()?)
 }

@@ -51,7 +51,8 @@ async fn converse(
 }
 
 /// The pieces that have come, waiting for the first alone, and what ended them if it is there. What a model sends in one go
-/// is handed on in one go: one append, one wake-up of each reader.
+/// is handed on in one go: one append, one wake-up of each reader. Whoever fetches the pieces may be a task of its own, so
+/// it gets one turn before nothing more is thought to be there; the busier the machine, the more it brings.
 async fn burst(stream: &mut ModelStream) -> (Vec<Delta>, Option<Result<End, ModelError>>) {
     let mut deltas = Vec::new();
     let mut next = stream.next().await;
@@ -68,11 +69,19 @@ async fn burst(stream: &mut ModelStream) -> (Vec<Delta>, Option<Result<End, Mode
         if deltas.len() >= BURST {
             return (deltas, None);
         }
-        match stream.next().now_or_never() {
-            Some(more) => next = more,
+        next = match ready(stream).await {
+            Some(more) => more,
             None => return (deltas, None),
-        }
+        };
     }
+}
+
+async fn ready(stream: &mut ModelStream) -> Option<Option<Result<ModelEvent, ModelError>>> {
+    if let Some(next) = stream.next().now_or_never() {
+        return Some(next);
+    }
+    tokio::task::yield_now().await;
+    stream.next().now_or_never()
 }
 
 /// How a stream ended well.

@@ -1,6 +1,8 @@
 //! An agent's life, cut off or disturbed at every operation of the disk: messages, checkpoints, elision,
 //! deletion. What was acknowledged is there, or all of it is gone if that was asked for.
 
+use std::sync::atomic::AtomicBool;
+
 use kode_core::fact::Entry;
 use kode_core::id::Seq;
 use kode_core::store::{After, Catalog, Checkpoints, Durability, Journal, Leases, StoreResult};
@@ -54,8 +56,10 @@ async fn reside(store: &FsStore, told: &mut Told) -> StoreResult<()> {
     let mut pen = Pen { lease, head };
     write(store, &mut pen, told, &[true, false, false, false, true]).await?;
     store.save_checkpoint(&pen.lease, &checkpoint(pen.head.seq.0, "x")).await?;
+    store.store.retire(&AtomicBool::new(false));
     store.elide(&pen.lease, &runs(&told.written)).await?;
     write(store, &mut pen, told, &[true, false]).await?;
+    store.store.retire(&AtomicBool::new(false));
     store.release(pen.lease, true).await
 }
 

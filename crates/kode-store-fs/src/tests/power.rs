@@ -2,12 +2,13 @@
 //! notice if nothing were synced.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kode_core::fact::{Entry, Fact};
-use kode_core::id::Seq;
-use kode_core::store::{After, Catalog, Durability, Head, Leases, StoreError};
+use kode_core::id::{AgentId, Seq};
+use kode_core::store::{After, Catalog, Durability, Head, Leases, StoreError, StoreResult};
 use kode_testkit::rounds::rounds;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, step};
 use kode_testkit::store_suite::{Bench, run};
@@ -15,27 +16,73 @@ use kode_testkit::store_suite::{Bench, run};
 use super::Dice;
 use super::sim::SimDisk;
 use crate::FsStore;
-use crate::commit::{Commit, SyncEach};
-use crate::disk::{Access, Disk, DiskFile};
+use crate::commit::{Commit, Trust};
+use crate::disk::{Access, Disk};
+use crate::log::NodeLog;
 use crate::store::Store;
-use crate::writer::{Batch, Tools};
+use crate::writer::Batch;
 
 /// A commit that syncs nothing: the sabotage that must be noticed.
-pub(super) struct NoSync;
+struct NoSync;
 
 impl Commit for NoSync {
-    fn commit(&self, _segment: &dyn DiskFile, _line: &[u8]) -> io::Result<()> {
+    fn note(&self, _agent: &AgentId, _line: &[u8]) {}
+
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    fn commit(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn wants_retiring(&self) -> bool {
+        false
+    }
+
+    fn retire(&self, _settle: &dyn Fn(&AgentId, Trust) -> io::Result<()>) -> io::Result<()> {
         Ok(())
     }
 }
 
-fn open_with(disk: &SimDisk, commit: Arc<dyn Commit>) -> FsStore {
-    let store = Store::open(Tools { disk: Arc::new(disk.clone()), commit }).unwrap();
-    FsStore { store: Arc::new(store) }
+/// The node log with small files, which are retired when the test says so and not in the background.
+struct ByHand(NodeLog);
+
+impl Commit for ByHand {
+    fn note(&self, agent: &AgentId, line: &[u8]) {
+        self.0.note(agent, line);
+    }
+
+    fn is_behind(&self) -> bool {
+        self.0.is_behind()
+    }
+
+    fn commit(&self) -> io::Result<()> {
+        self.0.commit()
+    }
+
+    fn wants_retiring(&self) -> bool {
+        false
+    }
+
+    fn retire(&self, settle: &dyn Fn(&AgentId, Trust) -> io::Result<()>) -> io::Result<()> {
+        self.0.retire(settle)
+    }
+}
+
+/// How appends become durable in a test.
+pub(super) type Making = fn(Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>>;
+
+fn small_log(disk: Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>> {
+    Ok(Arc::new(ByHand(NodeLog::open_with(disk, 3 << 10)?)))
+}
+
+pub(super) fn no_sync(_: Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>> {
+    Ok(Arc::new(NoSync))
 }
 
 pub(super) fn open(disk: &SimDisk) -> FsStore {
-    open_with(disk, Arc::new(SyncEach))
+    FsStore::over(Store::open_with(Arc::new(disk.clone()), small_log).unwrap())
 }
 
 struct Simulated {
@@ -83,6 +130,9 @@ fn put(store: &Store, pen: &mut Pen, facts: Vec<Fact>, grade: Durability) -> Vec
 fn write_some(store: &Store, pen: &mut Pen, dice: &mut Dice, written: &mut Vec<Entry>) -> usize {
     let mut synced = 0;
     for _ in 0..1 + dice.roll(8) {
+        if dice.roll(12) == 0 {
+            store.retire(&AtomicBool::new(false));
+        }
         if dice.roll(3) > 0 {
             let facts = vec![chunk(&"x".repeat(dice.roll(700)), 1)];
             written.extend(put(store, pen, facts, Durability::Buffered));
@@ -98,14 +148,14 @@ fn write_some(store: &Store, pen: &mut Pen, dice: &mut Dice, written: &mut Vec<E
 const CUTS: u64 = 4;
 
 /// Writes and loses power, again and again; tells the first thing that was lost though it was synced.
-fn survive(seed: u64, commit: &Arc<dyn Commit>) -> Result<(), String> {
+fn survive(seed: u64, commit: Making) -> Result<(), String> {
     let (mut dice, agent, disk) = (Dice::new(seed), id("a"), SimDisk::new());
     let mut written: Vec<Entry> = Vec::new();
     let mut known = 0;
     let mut last_epoch = None;
     for round in 0..CUTS {
         let wrong = |why: String| format!("seed {seed}, round {round}: {why}");
-        let store = Store::open(Tools { disk: Arc::new(disk.clone()), commit: commit.clone() }).unwrap();
+        let store = Store::open_with(Arc::new(disk.clone()), commit).unwrap();
         let taken = store.acquire(&agent, HOLDER, TTL, NOW);
         let lease = taken.map_err(|error| wrong(error.to_string()))?;
         let mut pen = Pen { lease, head: store.head(&agent).unwrap().unwrap_or_default() };
@@ -127,17 +177,15 @@ fn survive(seed: u64, commit: &Arc<dyn Commit>) -> Result<(), String> {
 
 #[test]
 fn g1_synced_entries_survive_power_cuts_in_any_order_of_sectors() {
-    let commit: Arc<dyn Commit> = Arc::new(SyncEach);
     for seed in 0..rounds("power cuts of a simulated disk", 200_000, 2_000_000) / CUTS {
-        assert_eq!(survive(seed, &commit), Ok(()));
+        assert_eq!(survive(seed, small_log), Ok(()));
     }
 }
 
 #[test]
 fn a_store_that_does_not_sync_is_found_out() {
-    let commit: Arc<dyn Commit> = Arc::new(NoSync);
     let disks = rounds("simulated disks that are not synced", 150, 1_500);
-    let found = (0..disks).filter(|seed| survive(*seed, &commit).is_err()).count() as u64;
+    let found = (0..disks).filter(|seed| survive(*seed, no_sync).is_err()).count() as u64;
     assert!(found > disks / 2, "only {found} of {disks} were found out");
 }
 

@@ -8,15 +8,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kode_core::store::StoreResult;
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::load::{Book, agents, write_for_ever, write_in_turn};
-use super::power::NoSync;
+use super::power::{Making, no_sync};
 use crate::FsStore;
-use crate::commit::{Commit, SyncEach};
+use crate::commit::Commit;
 use crate::disk::{Access, Disk, DiskFile, HostDisk, Source};
+use crate::log::NodeLog;
 use crate::store::Store;
-use crate::writer::Tools;
 
 /// The writer's role: its directory, its number, and its life.
 const ROLE: &str = "KODE_TEST_WRITER";
@@ -43,21 +44,22 @@ pub(super) async fn is_the_writer() -> bool {
         panic!("no role: {role}")
     };
     let (dir, number) = (HostDisk::make(Path::new(dir)).unwrap(), number.parse().unwrap());
-    let open = |disk: Arc<dyn Disk>, commit: Arc<dyn Commit>| FsStore {
-        store: Arc::new(Store::open(Tools { disk, commit }).unwrap()),
-    };
+    let open = |disk: Arc<dyn Disk>, commit: Making| FsStore::over(Store::open_with(disk, commit).unwrap());
     match life {
         "up-to" => {
             let doom = Doom { done: Arc::default(), point: point.parse().unwrap() };
-            let store = open(Arc::new(DoomedDisk { disk: dir, doom }), Arc::new(SyncEach));
+            let store = open(Arc::new(DoomedDisk { disk: dir, doom }), a_log);
             write_in_turn(&store, &agents(2), number, 3).await;
         }
-        "under-load" => {
-            write_for_ever(&open(Arc::new(dir), Arc::new(SyncEach)), &agents(AGENTS), number).await
-        }
-        _ => write_for_ever(&open(Arc::new(dir), Arc::new(NoSync)), &agents(AGENTS), number).await,
+        "under-load" => write_for_ever(&open(Arc::new(dir), a_log), &agents(AGENTS), number).await,
+        _ => write_for_ever(&open(Arc::new(dir), no_sync), &agents(AGENTS), number).await,
     }
     true
+}
+
+/// The log as it is, but for smaller files, so that they come and go while the writer lives.
+fn a_log(disk: Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>> {
+    Ok(Arc::new(NodeLog::open_with(disk, 16 << 10)?))
 }
 
 /// Starts a writer of this number in a directory, as the test of this name.
@@ -169,6 +171,10 @@ impl Disk for DoomedDisk {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         self.doom.around(|| self.disk.sync_dir(dir))
+    }
+
+    fn boot(&self) -> io::Result<String> {
+        self.disk.boot()
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Any + Send + Sync>> {

@@ -52,6 +52,8 @@ struct World {
     operations: usize,
     written: usize,
     read: usize,
+    /// How often the power was gone.
+    boots: usize,
 }
 
 /// The disk. Clones are the same one.
@@ -144,6 +146,7 @@ impl SimDisk {
             operations: 0,
             written: 0,
             read: 0,
+            boots: 0,
         };
         Self(Arc::new(Mutex::new(world)))
     }
@@ -219,6 +222,7 @@ impl SimDisk {
     pub(super) fn lose_power(&self, dice: &mut Dice) {
         self.revive();
         self.with(|world| {
+            world.boots += 1;
             for node in &mut world.nodes {
                 match node {
                     Node::File(file) => file.lose_power(dice),
@@ -283,6 +287,10 @@ impl Disk for SimDisk {
             }
             Ok(())
         })
+    }
+
+    fn boot(&self) -> io::Result<String> {
+        Ok(self.with(|world| world.boots).to_string())
     }
 
     fn lock(&self, _name: &str) -> io::Result<Box<dyn Any + Send + Sync>> {

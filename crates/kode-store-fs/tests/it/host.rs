@@ -29,6 +29,13 @@ async fn written(lines: u32) -> (TempDir, AgentId) {
     (dir, agent)
 }
 
+/// As if the node log had moved on: the journals were put on the disk, and its older files went.
+fn forget_log(dir: &TempDir) {
+    for file in fs::read_dir(dir.path().join(".log")).expect("a store has one") {
+        fs::remove_file(file.expect("it can be listed").path()).expect("it can be removed");
+    }
+}
+
 fn change_line(path: &Path, line: usize, change: impl Fn(&str) -> String) {
     let text = fs::read_to_string(path).expect("the journal is text");
     let lines = text.split_inclusive('\n').enumerate();
@@ -124,6 +131,48 @@ fn g7_damage_is_told_with_its_place_and_kept() {
 }
 
 #[test]
+fn g1_the_log_gives_a_journal_back_what_it_lost() {
+    run(async {
+        let (dir, agent) = written(5).await;
+        let path = journal(&dir, "user:1");
+        let whole = fs::read(&path).unwrap();
+        let first = whole.split_inclusive(|b| *b == b'\n').take(2).map(<[u8]>::len).sum::<usize>();
+        for damage in [whole[..first].to_vec(), whole[..first + 30].to_vec(), {
+            let mut zeros = whole.clone();
+            zeros[first + 10..].fill(0);
+            zeros
+        }] {
+            fs::write(&path, damage).unwrap();
+            let store = FsStore::open(dir.path()).unwrap();
+            assert_eq!(all(&store, &agent).await.len(), 5);
+            drop(store);
+            assert_eq!(fs::read(&path).unwrap(), whole);
+        }
+    });
+}
+
+#[test]
+fn g7_a_damaged_log_is_refused_and_kept() {
+    run(async {
+        let (dir, agent) = written(5).await;
+        let path = dir.path().join(".log/1.jsonl");
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let refused = FsStore::open(dir.path()).err().map(|error| error.to_string()).unwrap();
+        assert!(
+            refused.contains(".log/1.jsonl, byte ") && refused.contains("nothing was changed"),
+            "{refused}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        // As it says: without it, the store is as the journals are.
+        fs::remove_file(&path).unwrap();
+        assert_eq!(all(&FsStore::open(dir.path()).unwrap(), &agent).await.len(), 5);
+    });
+}
+
+#[test]
 fn g7_a_journal_that_lost_lines_below_a_checkpoint_is_refused() {
     run(async {
         let (dir, agent) = (tempfile::tempdir().unwrap(), id("user:1"));
@@ -132,6 +181,7 @@ fn g7_a_journal_that_lost_lines_below_a_checkpoint_is_refused() {
         pen.write_steps(&store, 4).await;
         store.save_checkpoint(&pen.lease, &checkpoint(4, "x")).await.unwrap();
         drop(store);
+        forget_log(&dir);
         change_line(&journal(&dir, "user:1"), 4, |_| String::new());
         let store = FsStore::open(dir.path()).unwrap();
         assert_eq!(
@@ -222,9 +272,10 @@ fn g7_a_line_or_a_file_of_another_agent_is_seen() {
 fn g12_a_later_format_is_refused_and_kept() {
     run(async {
         let (dir, agent) = written(1).await;
-        fs::write(dir.path().join(".kode-store"), "kode store 2\n").unwrap();
+        fs::write(dir.path().join(".kode-store"), "kode store 3\n").unwrap();
         assert!(matches!(FsStore::open(dir.path()), Err(StoreError::Incompatible(_))));
         assert!(matches!(FsStore::open_read_only(dir.path()), Err(StoreError::Incompatible(_))));
+        // The one before had no log; it becomes this one.
         fs::write(dir.path().join(".kode-store"), "kode store 1\n").unwrap();
         assert_eq!(all(&FsStore::open(dir.path()).unwrap(), &agent).await.len(), 1);
     });

@@ -1,0 +1,139 @@
+//! After a power loss: gives the journals the lines that the log has and they lack.
+//!
+//! A line is taken over where it goes on from the end of its agent's journal, by seq and by checksum; so nothing of an
+//! agent that was deleted, or deleted and made again, ever comes back.
+//!
+//! A whole line that is bad is what a power loss leaves, or damage. Where the machine has not gone down it is damage, which
+//! is not touched: who takes the journal up refuses it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use kode_core::id::AgentId;
+use kode_core::store::{StoreError, StoreResult};
+
+use super::record::{self, Record, Unreadable};
+use crate::chain::{Break, Chunk, Tip};
+use crate::disk::{Access, Disk, DiskFile, content};
+use crate::error::{failed, incompatible};
+use crate::journal::Journal;
+use crate::line::{self, Line};
+use crate::segment::Place;
+
+/// What became of the machine since the log was replayed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Since {
+    /// It may have lost power: any part of a journal that was not synced may be missing.
+    PowerLoss,
+    /// It ran all the time: at most a process died.
+    Running,
+}
+
+/// Replays one file; tells whose journals are not known to be on the disk since.
+///
+/// # Errors
+/// `Unavailable` for a damaged file: nothing was changed. `Incompatible`, `Full`.
+pub(super) fn file(disk: &dyn Disk, name: &str, number: u64, since: Since) -> StoreResult<BTreeSet<AgentId>> {
+    let doing = failed("reading the node log");
+    let file = disk.open(name, Access::Write).map_err(&doing)?;
+    let bytes = content(&*file).map_err(&doing)?;
+    let good = record::read(&bytes, number).map_err(|why| unreadable(name, &why))?;
+    let mut dirty = BTreeSet::new();
+    for (agent, lines) in by_agent(&good.records) {
+        if catch_up(disk, &agent, &lines, since)? {
+            dirty.insert(agent);
+        }
+    }
+    // It was read from the kernel's cache, which may hold it as clean although an older process's sync failed.
+    keep(&*file, &bytes[..good.end]).map_err(failed("keeping the node log"))?;
+    Ok(dirty)
+}
+
+fn keep(file: &dyn DiskFile, good: &[u8]) -> std::io::Result<()> {
+    file.write_at(good, 0)?;
+    file.set_len(good.len() as u64)?;
+    file.sync()
+}
+
+fn unreadable(name: &str, why: &Unreadable) -> StoreError {
+    match why {
+        Unreadable::Later => incompatible(name, "the node log is of a later version"),
+        Unreadable::Damaged(at) => StoreError::Unavailable(format!(
+            "{name}, byte {at}: the node log is damaged, and may hold the only copy of what was acknowledged last; \
+             nothing was changed. Restore the file from a backup, or move it out of the store's directory to go on \
+             without it, and check the store then"
+        )),
+    }
+}
+
+fn by_agent<'b>(records: &[Record<'b>]) -> BTreeMap<AgentId, Vec<&'b [u8]>> {
+    let mut lines = BTreeMap::new();
+    for record in records {
+        if let Ok(agent) = AgentId::new(record.agent) {
+            lines.entry(agent).or_insert_with(Vec::new).push(record.line);
+        }
+    }
+    lines
+}
+
+/// Whether the agent is there, its journal having what the lines bring.
+fn catch_up(disk: &dyn Disk, agent: &AgentId, lines: &[&[u8]], since: Since) -> StoreResult<bool> {
+    let doing = failed("replaying the node log");
+    let Some(journal) = Journal::find(disk, agent, Access::Write)? else { return Ok(false) };
+    let chain = Chain::of(lines);
+    let (end, broken) = end_of(&journal, &chain)?;
+    let damaged = since == Since::Running && !matches!(broken, None | Some(Break::Torn));
+    let missing = chain.from(end.tip);
+    if !missing.is_empty() && !damaged {
+        tracing::warn!(%agent, bytes = missing.len(), "a journal got back from the node log what it had lost");
+        let file = journal.into_last().into_source();
+        // What is cut off is off the disk before anything stands in its place: a line of it that came back at the next
+        // power loss would fit, and not be the one that was acknowledged.
+        file.set_len(end.at)
+            .and_then(|()| file.write_at(&missing, end.at))
+            .and_then(|()| file.sync())
+            .map_err(doing)?;
+    }
+    Ok(true)
+}
+
+/// Where the journal's good lines end, and why: looked for from the first line on that the log has, if the journal has what
+/// comes before it, else from the beginning.
+fn end_of(journal: &Journal<Box<dyn DiskFile>>, chain: &Chain<'_>) -> StoreResult<(Place, Option<Break>)> {
+    let doing = failed("replaying the node log");
+    let last = journal.last();
+    let Some(first) = chain.lines.first() else { return journal.walk_last(last.start()).map_err(doing) };
+    let before = last.seek(|head| head.seq < first.0.head.seq).map_err(&doing)?;
+    let from = if before.tip.crc == first.0.prev { before } else { last.start() };
+    journal.walk_last(from).map_err(doing)
+}
+
+/// The lines of one agent, in the order in which they were written.
+struct Chain<'b> {
+    lines: Vec<(Line<'b>, &'b [u8])>,
+}
+
+impl<'b> Chain<'b> {
+    fn of(lines: &[&'b [u8]]) -> Self {
+        // A line that is none by itself was none when it was noted: the flush around it is whole.
+        let read = |bytes: &&'b [u8]| line::read(bytes).ok().map(|line| (line, *bytes));
+        Self { lines: lines.iter().filter_map(read).collect() }
+    }
+
+    /// The bytes of what follows on a tip. Where two lines do, the later one was written by who knew better: a repair
+    /// had cut the other away.
+    fn from(&self, mut tip: Tip) -> Vec<u8> {
+        let by_prev: HashMap<u32, usize> =
+            self.lines.iter().zip(0..).map(|((line, _), at)| (line.prev.0, at)).collect();
+        let (mut bytes, mut next) = (Vec::new(), 0);
+        while let Some(at) = by_prev.get(&tip.crc.0).copied().filter(|at| *at >= next) {
+            let (_, line) = self.lines[at];
+            let chunk = Chunk { at: 0, bytes: line, whole: true };
+            let Ok(followed) = tip.follow(&chunk) else { break };
+            tip = Tip::behind(&followed);
+            bytes.extend_from_slice(line);
+            bytes.push(b'\n');
+            next = at + 1;
+        }
+        bytes
+    }
+}
