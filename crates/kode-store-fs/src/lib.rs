@@ -7,6 +7,7 @@
 //! ```text
 //! fs_store   the ports, asynchronous
 //!   store    the ports' steps, blocking           slots   which lease is in force
+//!     opening  the directory: lock, marker, leftovers      removal  an agent's directory goes
 //!     writer   one journal under a lease          names   marks, tombstones, epochs
 //!     journal  its segments, its end, its pages   checkpoint · blobs · reserve
 //!     elide    what is left of a segment          stage    making a segment's file
@@ -35,6 +36,8 @@ mod line;
 mod log;
 mod migrate;
 mod names;
+mod opening;
+mod removal;
 mod repair;
 mod reserve;
 mod retire;

@@ -18,18 +18,13 @@ use crate::check::Report;
 use crate::checkpoint;
 use crate::commit::{Commit, Nowhere, Trust};
 use crate::disk::{Access, Disk, content};
-use crate::error::{damaged, failed, found, incompatible};
+use crate::error::{damaged, failed, found};
 use crate::journal::{Journal, open_files};
 use crate::line::{FORMAT, Header};
 use crate::log::{self, NodeLog};
 use crate::slots::{Held, Slots, State};
 use crate::writer::{Batch, Tools, Writer};
-use crate::{blobs, elide, layout, names, reserve, segment, stage};
-
-/// What the marker file says; the number is the version of the directory's layout. The second has a node log.
-const MARKER: &[u8] = b"kode store 2\n";
-/// The layout before, which this version takes over as it is.
-const MARKER_BEFORE: &[u8] = b"kode store 1\n";
+use crate::{blobs, elide, layout, names, opening, removal, reserve, segment, stage};
 
 const AWAITS_REPLAY: &str = "the machine went down while the store was in use, and what was acknowledged last is in its log alone; \
      open it for writing once (start the server, or run a command that writes), which puts it in its place";
@@ -55,15 +50,15 @@ impl Store {
         disk: Arc<dyn Disk>,
         commit: impl FnOnce(Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>>,
     ) -> StoreResult<Self> {
-        let lock = lock(&*disk)?;
-        prepare(&*disk)?;
+        let lock = opening::lock(&*disk)?;
+        opening::prepare(&*disk)?;
         let tools = Tools { commit: commit(disk.clone())?, disk };
         Ok(Self { tools, slots: Slots::default(), read_only: false, _lock: Some(lock) })
     }
 
     /// Takes no lock and changes nothing.
     pub(crate) fn open_read_only(disk: Arc<dyn Disk>) -> StoreResult<Self> {
-        check_marker(&*disk)?;
+        opening::check_marker(&*disk)?;
         if log::awaits_replay(&*disk)? {
             return Err(StoreError::Unavailable(AWAITS_REPLAY.into()));
         }
@@ -360,20 +355,20 @@ impl Store {
         let (disk, agent) = (self.disk(), &lease.agent);
         self.slots.enter(agent, |state| {
             state.in_force(lease.epoch)?;
-            let bury = || names::bury(disk, agent, lease.epoch).and_then(|()| unname(disk, agent));
+            let bury = || names::bury(disk, agent, lease.epoch).and_then(|()| removal::unname(disk, agent));
             reserve::even_when_full(disk, bury).map_err(failed("deleting an agent"))?;
             state.end();
             state.suspect = None;
             Ok(())
         })?;
-        tidy(disk, agent);
+        removal::tidy(disk, agent);
         Ok(())
     }
 
     /// Writes and syncs a small new file, and sets the reserve aside again if it was used.
     pub(crate) fn ready(&self) -> StoreResult<()> {
         if self.read_only {
-            return check_marker(self.disk());
+            return opening::check_marker(self.disk());
         }
         let disk = self.disk();
         let probe = || {
@@ -395,71 +390,4 @@ fn twice<T>(mut read: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
         Err(StoreError::Damaged(_)) => read(),
         done => done,
     }
-}
-
-/// Takes an agent's directory out of sight.
-fn unname(disk: &dyn Disk, agent: &AgentId) -> io::Result<()> {
-    let going = layout::going(agent);
-    found(disk.remove_tree(&going))?;
-    found(disk.rename(agent.as_str(), &going))?;
-    disk.sync_dir("")
-}
-
-/// Removes what is out of sight. What fails here is done when the store is opened next.
-fn tidy(disk: &dyn Disk, agent: &AgentId) {
-    let tidied = found(disk.remove_tree(&layout::going(agent)))
-        .and_then(|_| found(disk.remove_file(&layout::mark(agent))))
-        .and_then(|_| reserve::keep(disk));
-    if let Err(error) = tidied {
-        tracing::warn!(%agent, %error, "a deleted agent's files are left for later");
-    }
-}
-
-fn lock(disk: &dyn Disk) -> StoreResult<Box<dyn Any + Send + Sync>> {
-    disk.lock(layout::LOCK).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => StoreError::Unavailable(
-            "the store is in use by another process; stop that one, reach it with `--server URL`, or use another store"
-                .into(),
-        ),
-        _ => failed("opening the store")(error),
-    })
-}
-
-fn prepare(disk: &dyn Disk) -> StoreResult<()> {
-    check_marker(disk)?;
-    let prepared = (|| {
-        disk.make_dir(layout::UNFINISHED)?;
-        disk.make_dir(layout::TOMBSTONES)?;
-        let marker = disk.open(layout::MARKER, Access::Make)?;
-        marker.write_at(MARKER, 0)?;
-        marker.sync()?;
-        remove_leftovers(disk)?;
-        disk.sync_dir("")
-    })();
-    prepared.map_err(failed("opening the store"))?;
-    if let Err(error) = reserve::keep(disk) {
-        tracing::warn!(%error, "no space could be set aside; deleting may fail while the disk is full");
-    }
-    Ok(())
-}
-
-/// A directory without a marker is taken for a new store, or for one whose making was cut off.
-fn check_marker(disk: &dyn Disk) -> StoreResult<()> {
-    let marker = found(disk.open(layout::MARKER, Access::Read))
-        .and_then(|file| file.map(|file| crate::disk::content(&*file)).transpose());
-    match marker.map_err(failed("opening the store"))? {
-        Some(text) if MARKER.starts_with(&text) || text == MARKER_BEFORE => Ok(()),
-        Some(_) => Err(incompatible(layout::MARKER, "the store's layout is of another version")),
-        None => Ok(()),
-    }
-}
-
-fn remove_leftovers(disk: &dyn Disk) -> io::Result<()> {
-    let mut leftovers = Vec::new();
-    disk.each_name("", &mut |name| {
-        if layout::is_leftover(name) {
-            leftovers.push(name.to_owned());
-        }
-    })?;
-    leftovers.iter().try_for_each(|name| found(disk.remove_tree(name)).map(drop))
 }
