@@ -7,6 +7,7 @@
 
 mod bench;
 mod clients;
+mod codegen;
 mod context;
 mod escape;
 mod golden;
@@ -64,6 +65,8 @@ enum Task {
     Golden(golden::Args),
     /// Makes every attempt to break out of the sandbox, at every level, and prints the matrix.
     Escape(escape::Args),
+    /// Writes the files that are made of the code: docs/openapi.json.
+    Codegen,
     /// Checks the model emulator against the public Python clients, where they can be had.
     Clients,
 }
@@ -93,6 +96,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Bench => bench::run(&context),
         Task::Golden(args) => golden::run(&context, &args),
         Task::Escape(args) => escape::run(&context, &args),
+        Task::Codegen => codegen::run(&context),
         Task::Clients => clients::run(&context),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     /// Make keys for those who call a server.
     #[command(subcommand)]
     Keys(Keys),
+    /// Print the OpenAPI document of the server.
+    Openapi,
     /// Find out what the sandbox can enforce on this machine, and whether store and model can be reached.
     Doctor(Doctor),
 }

@@ -6,6 +6,7 @@ pub(crate) mod decide;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod keys;
+pub(crate) mod openapi;
 pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod store;

@@ -39,6 +39,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Replay(replay) => commands::replay::run(replay),
         Command::Store(store) => commands::store::run(store),
         Command::Keys(keys) => commands::keys::run(keys),
+        Command::Openapi => commands::openapi::run(),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Chat(chat) => commands::chat::run(&chat),
         Command::Agents(agents) => commands::agents::run(agents),

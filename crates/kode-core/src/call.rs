@@ -9,7 +9,7 @@ use crate::id::{CallId, Millis};
 pub const PREVIEW_CHARS: usize = 200;
 
 /// Where a call stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CallState {
     /// Asked for by the model.
@@ -31,7 +31,7 @@ pub enum CallState {
 }
 
 /// What a person or an expiry said of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// The call may run.
@@ -41,7 +41,7 @@ pub enum Decision {
 }
 
 /// The approval of a call, where one was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
     /// Why it was asked for.
@@ -63,7 +63,7 @@ pub struct Approval {
 }
 
 /// One line of a call's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Audit {
     /// The state entered.
     pub state: CallState,
@@ -75,7 +75,7 @@ pub struct Audit {
 }
 
 /// One tool call: what the model asked for and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Call {
     /// Its name.
@@ -84,7 +84,7 @@ pub struct Call {
     pub name: String,
     /// Where it stands.
     pub state: CallState,
-    /// The input's JSON as text, at most [`PREVIEW_CHARS`] characters.
+    /// The input's JSON as text, at most 200 characters.
     pub input_preview: String,
     /// The approval, where one was asked for.
     #[serde(default)]

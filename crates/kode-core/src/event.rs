@@ -3,6 +3,8 @@
 //! The shapes are a public contract. Events are made by [`crate::machine::project`] alone; nothing here
 //! decides when one is told.
 
+mod with_channel;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -17,7 +19,7 @@ use crate::message::Usage;
 use crate::todo::Todo;
 
 /// Whether an agent works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AgentState {
     /// At rest.
@@ -30,7 +32,7 @@ pub enum AgentState {
 }
 
 /// Where in a turn an agent is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Breakpoint {
     /// At rest.
@@ -53,7 +55,7 @@ pub enum Breakpoint {
 }
 
 /// The three channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// What the user watches: text, tools, `done`.
@@ -122,7 +124,7 @@ impl FromStr for Channels {
 }
 
 /// How a turn ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DoneReason {
     /// With an answer.
@@ -136,7 +138,7 @@ pub enum DoneReason {
 }
 
 /// A stable code and a sentence for a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {
     /// Stable, for programs.
     pub code: String,
@@ -145,7 +147,7 @@ pub struct Problem {
 }
 
 /// How bad an `error` event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good to know.
@@ -157,7 +159,7 @@ pub enum Severity {
 }
 
 /// Where an `error` event comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorPhase {
     /// The model.
@@ -171,7 +173,7 @@ pub enum ErrorPhase {
 }
 
 /// How far a compaction is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CompressionPhase {
     /// It begins.
@@ -181,7 +183,7 @@ pub enum CompressionPhase {
 }
 
 /// What a reminder is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReminderCategory {
     /// The todo list.
@@ -189,8 +191,9 @@ pub enum ReminderCategory {
 }
 
 /// One thing that happened, as told to the outside.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[schemars(transform = with_channel::describe)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the contract of docs/api.md, named there one by one")]
 pub enum Event {
@@ -262,7 +265,9 @@ pub enum Event {
     ToolExecuted { call: Box<Call> },
     /// The agent exists.
     AgentCreated { template_id: TemplateId },
-    /// The agent exists as a fork: it takes over what `from` was at the entry `at`.
+    /// The agent exists as a fork: it takes over what `from` was at the entry `at`. Those who do not reach `from` are
+    /// not told its name.
+    #[schemars(transform = with_channel::may_lack_from)]
     AgentForked { from: AgentId, at: Seq },
     /// A new writer took the agent up.
     AgentResumed { strategy: String, sealed: Vec<CallId> },
@@ -322,7 +327,7 @@ impl Event {
 }
 
 /// Where in the journal an event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Bookmark {
     /// The entry that tells it.
     pub seq: Seq,
@@ -331,7 +336,7 @@ pub struct Bookmark {
 }
 
 /// An event with its place: one shape on every wire.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Envelope {
     /// Its name among the agent's events.
     pub cursor: Cursor,
@@ -339,6 +344,7 @@ pub struct Envelope {
     pub bookmark: Bookmark,
     /// What happened.
     #[serde(with = "with_channel")]
+    #[schemars(with = "Event")]
     pub event: Event,
     #[serde(skip)]
     json: OnceLock<Box<str>>,
@@ -369,27 +375,5 @@ impl PartialEq for Envelope {
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Envelope").field("cursor", &self.cursor).field("event", &self.event).finish()
-    }
-}
-
-/// The wire form of an event has its channel beside its type.
-mod with_channel {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{Channel, Event};
-
-    #[derive(Serialize)]
-    struct Told<'a> {
-        channel: Channel,
-        #[serde(flatten)]
-        event: &'a Event,
-    }
-
-    pub(super) fn serialize<S: Serializer>(event: &Event, to: S) -> Result<S::Ok, S::Error> {
-        Told { channel: event.channel(), event }.serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Event, D::Error> {
-        Event::deserialize(from)
     }
 }

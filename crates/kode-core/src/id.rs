@@ -18,8 +18,9 @@ pub type Millis = u64;
 /// The name of one agent: 1 to 200 bytes of `A-Z a-z 0-9 . _ : @ ~ -`, not starting with `.` or `-`.
 ///
 /// Such a name is also a safe file name, so a store may use it as one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[A-Za-z0-9_:@~][A-Za-z0-9._:@~-]*$", "maxLength" = AGENT_ID_MAX))]
 pub struct AgentId(Arc<str>);
 
 /// Why a text is not an agent id.
@@ -122,8 +123,9 @@ impl Visitor<'_> for Text {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
         #[serde(transparent)]
+        #[schemars(inline)]
         pub struct $name(Arc<str>);
 
         impl<'de> Deserialize<'de> for $name {
@@ -200,7 +202,20 @@ impl CallId {
 }
 
 /// The place of an entry in its agent's journal. The first entry has 1; 0 is before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
@@ -259,7 +274,20 @@ impl fmt::Display for Epoch {
 ///
 /// Cursors rise strictly over all channels and are never used twice, also when a power loss took buffered
 /// events, because the next writer has a higher epoch. Below 2^53, so a JavaScript number holds one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Cursor(pub u64);
 

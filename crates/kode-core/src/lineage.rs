@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{AgentId, Millis, Seq, SnapshotId};
 
 /// An agent that another one goes back to, and the entry up to which that one took over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ancestor {
     /// Which agent. It may be gone: nothing of it is needed any more.
@@ -17,7 +17,7 @@ pub struct Ancestor {
 }
 
 /// A named place of a journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// Its name; unique in the agent.

@@ -10,7 +10,7 @@ use crate::id::{CallId, MessageId, Millis, Seq};
 use crate::tagged::tagged;
 
 /// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The user, and the results of tools.
@@ -21,6 +21,7 @@ pub enum Role {
 
 tagged! {
 /// One part of a message.
+#[derive(schemars::JsonSchema)]
 pub enum Block by "type" {
     /// Plain text.
     Text {
@@ -73,7 +74,7 @@ impl Block {
 }
 
 /// One message of an agent's history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Its name.
@@ -129,7 +130,7 @@ fn snug<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Block>, D::Error> {
 }
 
 /// Tokens as the provider counts them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Usage {
     /// Tokens of the request.

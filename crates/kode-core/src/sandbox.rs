@@ -199,7 +199,7 @@ pub trait SandboxFactory: Send + Sync + 'static {
 }
 
 /// What was copied of a work directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Copied {
     /// Regular files.
     pub files: u64,

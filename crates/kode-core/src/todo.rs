@@ -69,7 +69,7 @@ pub fn check(todos: &[Todo]) -> Result<(), InvalidTodos> {
 }
 
 /// A list and its version: it rises by one with each change.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TodoList {
     /// The items.
     pub todos: Vec<Todo>,

@@ -7,6 +7,7 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse, Response};
 use kode_core::id::Cursor;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Why a request was refused.
@@ -21,13 +22,20 @@ pub(crate) struct ApiError {
     pub(crate) oldest: Option<Cursor>,
 }
 
-#[derive(Serialize)]
+/// What every error answer has.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ErrorBody<'a> {
+#[schemars(rename = "Error")]
+pub(crate) struct ErrorBody<'a> {
+    #[schemars(extend("const" = false))]
     success: bool,
+    /// What and why, for a person.
     error: &'a str,
+    /// For programs.
     code: &'a str,
+    /// The request's, as in the header `x-request-id`.
     request_id: &'a str,
+    /// With `cursor_expired`: the first cursor that is good.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest: Option<Cursor>,
 }

@@ -169,6 +169,10 @@ fn parse(body: &[u8]) -> Result<Value, ApiError> {
 
 /// Fits a value into what is asked for; the refusal begins with the field.
 fn shape<T: DeserializeOwned>(value: &Value) -> Result<T, ApiError> {
+    // Serde would take an array for the fields in their order.
+    if !value.is_object() {
+        return Err(ApiError::unprocessable("invalid_request", "the body must be a JSON object"));
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (at, why) = (error.path().to_string(), error.inner());
         let message = if at == "." { why.to_string() } else { format!("{at}: {why}") };

@@ -4,20 +4,31 @@ use axum::http::HeaderMap;
 use kode_core::event::Channels;
 use kode_core::id::{AgentId, Cursor};
 use kode_core::machine::View;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::error::ApiError;
 
 /// The query of every route that gives events.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventsQuery {
+    /// Only events behind this cursor.
+    #[schemars(with = "Option<Cursor>")]
     pub(crate) since: Option<String>,
+    /// A comma list of `progress`, `control`, `monitor`; `progress,monitor` if absent.
+    #[schemars(regex(
+        pattern = r"^\s*(progress|control|monitor)?\s*(,\s*(progress|control|monitor)?\s*)*$"
+    ))]
     pub(crate) channels: Option<String>,
+    /// Whether the stream goes on when the agent comes to rest.
     #[serde(default)]
     pub(crate) follow: bool,
+    /// At most so many: 1,000 if absent, clamped to 1 to 10,000.
     pub(crate) limit: Option<usize>,
+    /// Which conversation of the user's.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._@~-]*$"), length(max = 190))]
     pub(crate) session_id: Option<String>,
 }
 

@@ -14,6 +14,7 @@ use kode_core::sandbox::{Copied, SandboxReport};
 use kode_core::store::StoreError;
 use kode_core::todo::Todo;
 use kode_pool::{AgentInfo, PoolStats};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -24,7 +25,7 @@ use crate::error::ApiError;
 use crate::shown::Shown;
 
 /// The status of one agent.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
     agent_id: AgentId,
@@ -71,7 +72,7 @@ impl Status {
 }
 
 /// What a status says of a sandbox. Its layers and probes are for the host's operator, not for a tenant.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Enforced {
     level: String,
     gaps: Vec<String>,
@@ -91,7 +92,7 @@ fn unknown() -> Enforced {
 }
 
 /// One agent of a list, or the whole answer for one.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Info {
     agent_id: AgentId,
@@ -118,7 +119,8 @@ pub(crate) struct Info {
 }
 
 /// What hides an agent's state.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Unreadable")]
 pub(crate) struct Problem {
     code: &'static str,
     message: String,
@@ -184,7 +186,7 @@ fn shared_with(files: &Files) -> Option<AgentId> {
 }
 
 /// The forks among some agents.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Forks {
     pub(crate) forks: Vec<Info>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,7 +194,7 @@ pub(crate) struct Forks {
 }
 
 /// That a fork is there.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Forked {
     pub(crate) agent_id: AgentId,
@@ -203,7 +205,7 @@ pub(crate) struct Forked {
 }
 
 /// A named place of a journal.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Snapshot {
     snapshot_id: SnapshotId,
@@ -218,13 +220,13 @@ impl From<lineage::Snapshot> for Snapshot {
 }
 
 /// All of them.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Snapshots {
     pub(crate) snapshots: Vec<Snapshot>,
 }
 
 /// Some agents.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Agents {
     pub(crate) agents: Vec<Info>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -232,7 +234,7 @@ pub(crate) struct Agents {
 }
 
 /// Some sessions of a user.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Sessions {
     pub(crate) sessions: Vec<Session>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,7 +242,7 @@ pub(crate) struct Sessions {
 }
 
 /// One session of a user.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Session {
     pub(crate) session_id: String,
@@ -249,7 +251,7 @@ pub(crate) struct Session {
 }
 
 /// That an agent is there.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Created {
     pub(crate) agent_id: AgentId,
@@ -257,7 +259,7 @@ pub(crate) struct Created {
 }
 
 /// That a message is in the journal.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Queued {
     pub(crate) status: &'static str,
@@ -267,7 +269,7 @@ pub(crate) struct Queued {
 }
 
 /// The same as the chat routes say it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ChatQueued {
     pub(crate) success: bool,
@@ -278,7 +280,7 @@ pub(crate) struct ChatQueued {
 }
 
 /// The status as the chat routes say it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ChatStatus {
     pub(crate) agent_id: AgentId,
@@ -287,7 +289,7 @@ pub(crate) struct ChatStatus {
 }
 
 /// Some of the history.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Messages {
     pub(crate) messages: Vec<Arc<Message>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,15 +297,16 @@ pub(crate) struct Messages {
 }
 
 /// Some of the events.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Events {
+    #[schemars(with = "Vec<kode_core::event::Envelope>")]
     pub(crate) events: Vec<Shown>,
     pub(crate) next: Cursor,
     pub(crate) end: bool,
 }
 
 /// A template, without its prompt: that is the host's.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Template {
     pub(crate) id: TemplateId,
@@ -314,13 +317,13 @@ pub(crate) struct Template {
 }
 
 /// All templates.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Templates {
     pub(crate) templates: Vec<Template>,
 }
 
 /// Numbers for people.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Metrics {
     pub(crate) active_agents: usize,
@@ -331,7 +334,7 @@ pub(crate) struct Metrics {
 }
 
 /// Of what all agents share.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RuntimeMetrics {
     pub(crate) store_type: &'static str,
@@ -342,7 +345,7 @@ pub(crate) struct RuntimeMetrics {
 }
 
 /// Of the places in memory.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct PoolMetrics {
     resident: usize,
     max: usize,

@@ -20,7 +20,7 @@ pub struct Shift {
 }
 
 /// What happens to a message that arrives while a run is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SendMode {
     /// It starts the next turn.
@@ -196,7 +196,7 @@ pub struct Digest {
 }
 
 /// Why the model was reminded of the todo list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReminderReason {
     /// A turn began with open items.

@@ -23,7 +23,9 @@ const SEGMENT: &str = ":fork:";
 const BLOBS_AT_ONCE: usize = 4;
 
 /// What a fork begins with of its parent's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ForkWorkspace {
     /// A copy of them as they are now, which may be later than the place of the fork.

@@ -106,6 +106,7 @@ const fn route(method: &'static str, path: &'static str, right: Right) -> Route 
 pub const ROUTES: &[Route] = &[
     open("/healthz"),
     open("/readyz"),
+    open("/openapi.json"),
     route("GET", "/api/metrics", Right::Admin),
     get("/api/templates"),
     get("/api/agents"),

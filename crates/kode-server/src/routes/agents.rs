@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use kode_core::AgentSpec;
-use kode_core::id::TemplateId;
+use kode_core::id::{AgentId, TemplateId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -13,6 +14,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{self, AgentPath, ApiQuery, OptionalJson};
+use crate::openapi::{IDENTIFIED, LISTED, LOOKED_UP, MADE, Operation, TAKEN_UP};
 use crate::routes::{PAGE, PAGE_MAX, page};
 use crate::shape::{Agents, Created, Info, Status};
 
@@ -23,11 +25,50 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/agents/{agentId}/status", get(status))
 }
 
-#[derive(Deserialize)]
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post("/api/agents", "createAgent", "Make an agent, or find it.")
+            .may_take::<NewAgent>()
+            .gives::<Created>(201, "It was made.")
+            .gives::<Created>(200, "It existed.")
+            .refuses(IDENTIFIED)
+            .refuses(MADE)
+            .refuses(&["agent_id_needed"])
+            .refuses(TAKEN_UP),
+        Operation::get("/api/agents", "listAgents", "List agents, by name.")
+            .asks::<ListQuery>(&["prefix", "limit", "after"])
+            .gives::<Agents>(200, "A page; `next` is the `after` of the next one.")
+            .refuses(LISTED),
+        Operation::get("/api/agents/{agentId}", "getAgent", "Look at an agent.")
+            .gives::<Info>(200, "The agent.")
+            .refuses(IDENTIFIED)
+            .refuses(LOOKED_UP),
+        Operation::delete(
+            "/api/agents/{agentId}",
+            "deleteAgent",
+            "Interrupt an agent, and remove it for good.",
+        )
+        .asks::<DeleteQuery>(&["workspace"])
+        .gives_nothing(204, "It is gone, and so are its processes.")
+        .refuses(IDENTIFIED)
+        .refuses(&["draining", "sandbox_unavailable"])
+        .refuses(LOOKED_UP),
+        Operation::get("/api/agents/{agentId}/status", "getStatus", "What an agent is doing.")
+            .gives::<Status>(200, "Its status; one that does not exist looks like a fresh one.")
+            .refuses(IDENTIFIED)
+            .refuses(LOOKED_UP),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewAgent {
+    /// Its name; generated if absent.
+    #[schemars(with = "Option<AgentId>")]
     agent_id: Option<String>,
+    /// The server's default if absent.
     template_id: Option<TemplateId>,
+    /// Your own data, kept and shown.
     #[serde(default)]
     metadata: Map<String, Value>,
 }
@@ -50,11 +91,15 @@ async fn create(
     Ok((status, Json(Created { agent_id: agent_id.into(), created })))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct ListQuery {
+    /// Only agents under this name, by whole `:` segments.
     #[serde(default)]
     prefix: String,
+    /// At most so many: 100 if absent, clamped to 1 to 1,000.
     limit: Option<usize>,
+    /// Only agents behind this name.
+    #[schemars(with = "Option<AgentId>")]
     after: Option<String>,
 }
 
@@ -85,8 +130,9 @@ async fn status(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Json
     Ok(Json(Status::of(&app, &id, view.as_deref())))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct DeleteQuery {
+    /// Whether the files of its work directory go as well.
     #[serde(default)]
     workspace: bool,
 }

@@ -8,12 +8,14 @@ use kode_core::call::Decision;
 use kode_core::id::CallId;
 use kode_core::machine::PendingApproval;
 use kode_core::{Agent, Interrupted};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 use crate::extract::{AgentPath, ApiJson, ApiQuery, OptionalJson};
+use crate::openapi::{IDENTIFIED, LOOKED_UP, Operation, READ, TAKEN_UP};
 use crate::shape::{Approval, Approvals, input_hash};
 
 pub(super) fn routes() -> Router<App> {
@@ -24,8 +26,48 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/agents/{agentId}/interrupt", post(interrupt))
 }
 
-#[derive(Deserialize)]
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/api/approvals", "listApprovals", "All calls that wait for a person.")
+            .asks::<PrefixQuery>(&["prefix"])
+            .gives::<Approvals>(200, "The calls, each with its agent.")
+            .refuses(READ),
+        Operation::get(
+            "/api/agents/{agentId}/approvals",
+            "getApprovals",
+            "An agent's calls that wait for a person.",
+        )
+        .gives::<Approvals>(200, "The calls.")
+        .refuses(IDENTIFIED)
+        .refuses(LOOKED_UP),
+        Operation::post(
+            "/api/agents/{agentId}/approve",
+            "decide",
+            "Allow or deny a call that waits for a person.",
+        )
+        .takes::<NewDecision>()
+        .gives_nothing(204, "The decision is durable.")
+        .refuses(IDENTIFIED)
+        .refuses(DECIDED)
+        .refuses(TAKEN_UP),
+        Operation::post(
+            "/api/agents/{agentId}/interrupt",
+            "interrupt",
+            "Stop the run and the background commands.",
+        )
+        .may_take::<Stop>()
+        .gives::<Stopped>(202, "`done` follows once all of it is gone.")
+        .refuses(IDENTIFIED)
+        .refuses(TAKEN_UP),
+    ]
+}
+
+/// What may be wrong with a decision.
+pub(super) const DECIDED: &[&str] = &["approval_not_found", "approval_decided", "approval_changed"];
+
+#[derive(Deserialize, JsonSchema)]
 struct PrefixQuery {
+    /// Only those of agents under this name, by whole `:` segments.
     #[serde(default)]
     prefix: String,
 }
@@ -46,12 +88,14 @@ async fn of_agent(State(app): State<App>, AgentPath(id): AgentPath) -> Result<Js
 }
 
 /// A decision, as both kinds of routes take it; the session is the chat's.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewDecision {
     call_id: CallId,
     decision: Decision,
+    /// A word to the model, which reads it when the call is refused.
     note: Option<String>,
+    /// What was shown: the decision holds for this input only.
     input_hash: Option<String>,
 }
 
@@ -105,14 +149,14 @@ async fn is_what_was_shown(app: &App, id: &Reached, call: &CallId, shown: &str) 
     Ok(())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Stop {
     note: Option<String>,
 }
 
 /// What an interrupt met.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Stopped {
     status: &'static str,
 }

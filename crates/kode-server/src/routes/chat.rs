@@ -10,12 +10,14 @@ use kode_core::call::Decision;
 use kode_core::fact::SendMode;
 use kode_core::id::{CallId, TemplateId};
 use kode_core::message::Block;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::{self, ApiJson, ApiQuery, OptionalJson, UserPath};
+use crate::openapi::{IDENTIFIED, KEYED, LISTED, LOOKED_UP, MADE, Operation, SENT, TAKEN_UP, WATCHED};
 use crate::position::EventsQuery;
 use crate::routes::approvals::Verdict;
 use crate::routes::{PAGE, PAGE_MAX, approvals, messages, page};
@@ -23,7 +25,7 @@ use crate::shape::{ChatQueued, ChatStatus, Info, Session, Sessions, Status};
 use crate::{idempotency, sse};
 
 /// What the design's server answers: "the message was sent".
-const SENT: &str = "消息已发送";
+const TOLD: &str = "消息已发送";
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -36,10 +38,69 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/chat/{userId}/sessions", get(sessions))
 }
 
-#[derive(Deserialize)]
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        sends("/api/chat/{userId}", "chat"),
+        sends("/api/chat/{userId}/messages", "chatMessage"),
+        Operation::get("/api/chat/{userId}/stream", "chatStream", "Events of a user's agent, live.")
+            .asks::<EventsQuery>(&["sessionId", "since", "channels", "follow"])
+            .hears_last_event_id()
+            .streams("The events.")
+            .gives_nothing(204, "A reconnect to an agent that has come to rest: there is no more.")
+            .refuses(IDENTIFIED)
+            .refuses(WATCHED),
+        Operation::get("/api/chat/{userId}/status", "chatStatus", "What a user's agent is doing.")
+            .asks::<SessionQuery>(&["sessionId"])
+            .gives::<ChatStatus>(200, "Its status and its todos.")
+            .refuses(IDENTIFIED)
+            .refuses(LOOKED_UP),
+        Operation::post(
+            "/api/chat/{userId}/approve",
+            "chatDecide",
+            "Allow or deny a call of a user's agent.",
+        )
+        .takes::<ChatDecision>()
+        .gives::<Done>(200, "The decision is durable.")
+        .refuses(IDENTIFIED)
+        .refuses(approvals::DECIDED)
+        .refuses(TAKEN_UP),
+        Operation::post("/api/chat/{userId}/interrupt", "chatInterrupt", "Stop a user's agent.")
+            .may_take::<ChatStop>()
+            .gives::<Done>(202, "`done` follows once all of it is gone.")
+            .refuses(IDENTIFIED)
+            .refuses(TAKEN_UP),
+        Operation::get("/api/chat/{userId}/sessions", "chatSessions", "The sessions of a user.")
+            .asks::<SessionsQuery>(&["limit", "after"])
+            .gives::<Sessions>(200, "A page; `next` is the `after` of the next one.")
+            .refuses(IDENTIFIED)
+            .refuses(LISTED),
+    ]
+}
+
+fn sends(path: &'static str, id: &'static str) -> Operation {
+    Operation::post(path, id, "Send a message to a user's agent, which is taken up or made for it.")
+        .asks::<EventsQuery>(&["channels"])
+        .hears_idempotency_key()
+        .takes::<ChatMessage>()
+        .gives::<ChatQueued>(
+            200,
+            "The message is durable. With `accept: text/event-stream`, its stream instead.",
+        )
+        .streams("")
+        .refuses(IDENTIFIED)
+        .refuses(MADE)
+        .refuses(SENT)
+        .refuses(KEYED)
+        .refuses(TAKEN_UP)
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ChatMessage {
+    #[schemars(regex(pattern = r"\S"))]
     message: String,
+    /// Which conversation of the user's; without it, the one that has no name.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._@~-]*$"), length(max = 190))]
     session_id: Option<String>,
     template_id: Option<TemplateId>,
     #[serde(default)]
@@ -65,7 +126,7 @@ async fn send(
         return Ok(sse::of_message(&app, user.caller(), &agent_id, channels, sent.message, sent.cursor));
     }
     let (message_id, cursor) = (sent.message, sent.cursor);
-    Ok(Json(ChatQueued { success: true, agent_id: agent_id.into(), message: SENT, message_id, cursor })
+    Ok(Json(ChatQueued { success: true, agent_id: agent_id.into(), message: TOLD, message_id, cursor })
         .into_response())
 }
 
@@ -79,9 +140,10 @@ async fn stream(
     sse::open(&app, user.caller(), &id, &query, &headers).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SessionQuery {
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._@~-]*$"), length(max = 190))]
     session_id: Option<String>,
 }
 
@@ -98,20 +160,21 @@ async fn status(
 }
 
 /// That it was done.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Done {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ChatDecision {
     call_id: CallId,
     decision: Decision,
     note: Option<String>,
     input_hash: Option<String>,
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._@~-]*$"), length(max = 190))]
     session_id: Option<String>,
 }
 
@@ -126,10 +189,11 @@ async fn approve(
     Ok(Json(Done { success: true, status: None }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ChatStop {
     note: Option<String>,
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._@~-]*$"), length(max = 190))]
     session_id: Option<String>,
 }
 
@@ -143,9 +207,11 @@ async fn interrupt(
     Ok((StatusCode::ACCEPTED, Json(Done { success: true, status: Some(status) })))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct SessionsQuery {
+    /// At most so many: 100 if absent, clamped to 1 to 1,000.
     limit: Option<usize>,
+    /// Only sessions behind this one.
     after: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use kode_core::id::{AgentId, Seq, SnapshotId, TemplateId};
 use kode_core::lineage::ForkPoint;
 use kode_core::{Agent, ForkSpec, ForkWorkspace};
 use kode_pool::PoolError;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -15,6 +16,7 @@ use crate::app::App;
 use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 use crate::extract::{self, AgentPath, ApiQuery, OptionalJson};
+use crate::openapi::{FORK, IDENTIFIED, LISTED, LOOKED_UP, MADE, Operation, TAKEN_UP};
 use crate::routes::{PAGE_MAX, page};
 use crate::shape::{Forked, Forks, Info, Snapshot, Snapshots};
 
@@ -25,9 +27,55 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/agents/{agentId}/forks", get(forks))
 }
 
-#[derive(Deserialize)]
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post(
+            "/api/agents/{agentId}/snapshots",
+            "createSnapshot",
+            "Name the place where an agent stands.",
+        )
+        .may_take::<NewSnapshot>()
+        .gives::<Snapshot>(201, "The place has its name.")
+        .refuses(IDENTIFIED)
+        .refuses(&["snapshot_exists", "too_many_snapshots"])
+        .refuses(TAKEN_UP),
+        Operation::get(
+            "/api/agents/{agentId}/snapshots",
+            "listSnapshots",
+            "The named places of an agent's journal.",
+        )
+        .gives::<Snapshots>(200, "All of them, oldest first.")
+        .refuses(IDENTIFIED)
+        .refuses(LOOKED_UP),
+        Operation::post(
+            "/api/agents/{agentId}/fork",
+            "forkAgent",
+            "Make another agent that begins as this one was.",
+        )
+        .may_take::<NewFork>()
+        .gives::<Forked>(201, "The fork is there.")
+        .refuses(IDENTIFIED)
+        .refuses(MADE)
+        .refuses(FORK)
+        .refuses(TAKEN_UP),
+        Operation::get(
+            "/api/agents/{agentId}/forks",
+            "listForks",
+            "The forks of an agent, and the forks of those.",
+        )
+        .asks::<ForksQuery>(&["prefix", "limit", "after"])
+        .gives::<Forks>(200, "A page, which may be empty and have a `next`.")
+        .refuses(IDENTIFIED)
+        .refuses(LISTED)
+        .refuses(LOOKED_UP),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewSnapshot {
+    /// The place's name, which is unique in the agent; made if absent.
+    #[schemars(regex(pattern = r"^(?=.*\S)(?![0-9]+$)[^\x00-\x1f\x7f]+$"), length(max = 200))]
     label: Option<String>,
 }
 
@@ -49,11 +97,24 @@ async fn snapshots(State(app): State<App>, AgentPath(id): AgentPath) -> Result<J
     Ok(Json(Snapshots { snapshots: view.snapshots.iter().cloned().map(Snapshot::from).collect() }))
 }
 
-#[derive(Deserialize)]
+/// How a place is named.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it says what is read, by hand, from a value")]
+enum Place {
+    Seq(u64),
+    Snapshot(String),
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewFork {
+    /// Where: a snapshot's id, or a seq; the last place at which no call is open, if absent.
     #[serde(default)]
+    #[schemars(with = "Option<Place>")]
     at: Value,
+    /// The fork's name; generated if absent.
+    #[schemars(with = "Option<AgentId>")]
     agent_id: Option<String>,
     #[serde(default)]
     workspace: ForkWorkspace,
@@ -110,11 +171,15 @@ fn point(at: &Value) -> Result<ForkPoint, ApiError> {
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct ForksQuery {
+    /// Only agents under this name, by whole `:` segments.
     #[serde(default)]
     prefix: String,
+    /// Looks at most at so many agents: 1,000 if absent, clamped to 1 to 1,000.
     limit: Option<usize>,
+    /// Only agents behind this name.
+    #[schemars(with = "Option<AgentId>")]
     after: Option<String>,
 }
 

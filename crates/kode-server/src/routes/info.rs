@@ -5,10 +5,20 @@ use axum::routing::get;
 use axum::{Json, Router};
 
 use crate::app::App;
+use crate::openapi::Operation;
 use crate::shape::{Metrics, RuntimeMetrics, Template, Templates};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/templates", get(templates)).route("/api/metrics", get(metrics))
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/api/templates", "listTemplates", "The templates, without their prompts.")
+            .gives::<Templates>(200, "All of them."),
+        Operation::get("/api/metrics", "getMetrics", "Numbers for people.")
+            .gives::<Metrics>(200, "The numbers."),
+    ]
 }
 
 async fn templates(State(app): State<App>) -> Json<Templates> {

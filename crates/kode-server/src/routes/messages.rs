@@ -11,6 +11,7 @@ use kode_core::id::{MessageId, Seq, TemplateId};
 use kode_core::machine::View;
 use kode_core::message::Block;
 use kode_core::{AgentSpec, Outgoing, Sent};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -18,29 +19,65 @@ use crate::app::App;
 use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 use crate::extract::{AgentPath, ApiJson, ApiQuery};
+use crate::openapi::{IDENTIFIED, KEYED, LOOKED_UP, MADE, Operation, SENT, TAKEN_UP};
 use crate::position::EventsQuery;
 use crate::routes::{PAGE, PAGE_MAX, page};
 use crate::shape::{Messages, Queued};
 use crate::{idempotency, sse};
 
+const MESSAGES: &str = "/api/agents/{agentId}/messages";
+
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/agents/{agentId}/messages", post(create).get(history))
 }
 
-#[derive(Deserialize)]
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post(
+            MESSAGES,
+            "sendMessage",
+            "Send a message to an agent, which is taken up or made for it.",
+        )
+        .asks::<EventsQuery>(&["channels"])
+        .hears_idempotency_key()
+        .takes::<NewMessage>()
+        .gives::<Queued>(
+            202,
+            "The message is durable; `cursor` is where a stream begins that shows what it causes.",
+        )
+        .streams("With `accept: text/event-stream`: the stream of the message, to the `done` that names it.")
+        .refuses(IDENTIFIED)
+        .refuses(MADE)
+        .refuses(SENT)
+        .refuses(KEYED)
+        .refuses(TAKEN_UP),
+        Operation::get(MESSAGES, "listMessages", "The history, oldest first.")
+            .asks::<HistoryQuery>(&["after", "limit"])
+            .gives::<Messages>(200, "A page; `next` is the `after` of the next one.")
+            .refuses(IDENTIFIED)
+            .refuses(LOOKED_UP),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["text"] }, { "required": ["content"] }]))]
 struct NewMessage {
+    #[schemars(regex(pattern = r"\S"))]
     text: Option<String>,
+    #[schemars(extend("contains" = { "properties": { "text": { "pattern": r"\S" } } }))]
     content: Option<Vec<TextBlock>>,
+    /// What happens while a run is under way.
     #[serde(default)]
     mode: SendMode,
     #[serde(default)]
     metadata: Map<String, Value>,
+    /// Of a new agent; the server's default if absent.
     template_id: Option<TemplateId>,
 }
 
 /// What a person may say: text.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum TextBlock {
     Text { text: String },
@@ -113,9 +150,11 @@ pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct HistoryQuery {
+    /// The id of a message, or a seq.
     after: Option<String>,
+    /// At most so many: 100 if absent, clamped to 1 to 1,000.
     limit: Option<usize>,
 }
 

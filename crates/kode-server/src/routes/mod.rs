@@ -3,10 +3,12 @@
 use axum::Router;
 
 use crate::app::App;
+use crate::openapi::Operation;
 
 mod agents;
 mod approvals;
 mod chat;
+mod description;
 mod forks;
 mod health;
 mod info;
@@ -24,8 +26,31 @@ const PAGE_MAX: usize = 1_000;
 pub(crate) fn all() -> Router<App> {
     [agents::routes, messages::routes, stream::routes, todos::routes, approvals::routes]
         .into_iter()
-        .chain([forks::routes, chat::routes, tickets::routes, info::routes, health::routes])
+        .chain([
+            forks::routes,
+            chat::routes,
+            tickets::routes,
+            info::routes,
+            health::routes,
+            description::routes,
+        ])
         .fold(Router::new(), |all, some: fn() -> Router<App>| all.merge(some()))
+}
+
+/// What they say of themselves, in the same order.
+pub(crate) fn operations() -> Vec<Operation> {
+    [agents::operations, messages::operations, stream::operations, todos::operations, approvals::operations]
+        .into_iter()
+        .chain([
+            forks::operations,
+            chat::operations,
+            tickets::operations,
+            info::operations,
+            health::operations,
+            description::operations,
+        ])
+        .flat_map(|some: fn() -> Vec<Operation>| some())
+        .collect()
 }
 
 /// The size of a page: what was asked for, within bounds.

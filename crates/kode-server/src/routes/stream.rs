@@ -7,15 +7,17 @@ use axum::routing::get;
 use axum::{Json, Router};
 use kode_core::Outgoing;
 use kode_core::id::Cursor;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{AgentPath, ApiJson, ApiQuery};
+use crate::openapi::{IDENTIFIED, KEYED, LOOKED_UP, MADE, Operation, SENT, TAKEN_UP, WATCHED};
 use crate::position::{self, EventsQuery};
 use crate::routes::{messages, page};
-use crate::shape::Events;
+use crate::shape::{Events, Queued};
 use crate::shown::Shown;
 use crate::{idempotency, sse};
 
@@ -32,6 +34,36 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/agents/{agentId}/events", get(events))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/api/agents/{agentId}/stream", "streamEvents", "Events of an agent, live.")
+            .asks::<EventsQuery>(&["since", "channels", "follow"])
+            .hears_last_event_id()
+            .streams("The events, to the `done` with which the agent comes to rest.")
+            .gives_nothing(204, "A reconnect to an agent that has come to rest: there is no more.")
+            .refuses(IDENTIFIED)
+            .refuses(WATCHED),
+        Operation::post("/api/agents/{agentId}/stream", "prompt", "Send a message, as `sendMessage` does.")
+            .hears_idempotency_key()
+            .takes::<Prompt>()
+            .gives::<Queued>(202, "The message is durable.")
+            .refuses(IDENTIFIED)
+            .refuses(MADE)
+            .refuses(SENT)
+            .refuses(KEYED)
+            .refuses(TAKEN_UP),
+        Operation::get("/api/agents/{agentId}/events", "listEvents", "A page of what an agent told.")
+            .asks::<EventsQuery>(&["since", "limit", "channels"])
+            .gives::<Events>(
+                200,
+                "The events; `next` is the `since` of the next page, `end` says that there is none yet.",
+            )
+            .refuses(IDENTIFIED)
+            .refuses(LOOKED_UP)
+            .refuses(WATCHED),
+    ]
+}
+
 async fn stream(
     State(app): State<App>,
     caller: Caller,
@@ -42,9 +74,10 @@ async fn stream(
     sse::open(&app, &caller, &id, &query, &headers).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Prompt {
+    #[schemars(regex(pattern = r"\S"))]
     prompt: String,
 }
 

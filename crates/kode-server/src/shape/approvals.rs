@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use kode_core::id::{AgentId, CallId, Millis};
 use kode_core::machine::PendingApproval;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::hex;
 
 /// A call that waits for a person.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OpenApproval")]
 pub(crate) struct Approval {
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_id: Option<AgentId>,
@@ -52,7 +54,7 @@ pub(crate) fn input_hash(input: &Value) -> String {
 }
 
 /// Calls that wait for a person.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Approvals {
     pub(crate) approvals: Vec<Approval>,
 }

@@ -41,7 +41,8 @@ async fn a_body_is_refused_for_its_kind_its_size_its_syntax_and_its_fields_in_th
         (json!({ "content": [{ "type": "text" }] }), "text"),
         (json!({ "text": "x", "content": [] }), "either text or content"),
         (json!({}), "either text or content"),
-        (json!([]), "invalid length"),
+        (json!([]), "object"),
+        (json!(["x"]), "object"),
     ] {
         let refused = answer(json, wrong.to_string()).await;
         assert_eq!(refused.refusal(), (422, "invalid_request"), "{wrong}");

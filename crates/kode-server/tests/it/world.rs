@@ -27,6 +27,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::contract;
+
 /// A tool that waits at a gate, or panics.
 struct Slow {
     gate: Gate,
@@ -149,8 +151,11 @@ impl World {
         router(App::new(self.pool.clone(), self.config.clone(), self.shutdown.clone()))
     }
 
+    /// Asks, and holds the answer against the server's description of itself.
     pub(crate) async fn send(&self, request: Request<Body>) -> axum::response::Response {
-        self.router().oneshot(request).await.unwrap()
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.router().oneshot(request).await.unwrap();
+        contract::hold(&method, &path, response).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -267,6 +272,7 @@ impl Frame {
         let id = id.strip_prefix("id: ").unwrap().parse().unwrap();
         let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
         assert_eq!(data["cursor"], id);
+        contract::hold_envelope(&data);
         Self { id, data }
     }
 
