@@ -107,6 +107,8 @@ pub const ROUTES: &[Route] = &[
     open("/healthz"),
     open("/readyz"),
     open("/openapi.json"),
+    open("/"),
+    open("/docs"),
     route("GET", "/api/metrics", Right::Admin),
     get("/api/templates"),
     get("/api/agents"),

@@ -98,6 +98,11 @@ impl Operation {
         self.answers(status, says, None)
     }
 
+    /// An answer with a text.
+    pub(crate) fn gives_text(self, kind: &'static str, says: &'static str) -> Self {
+        self.answers(200, says, Some((kind, |_| json!({ "type": "string" }))))
+    }
+
     /// An answer that goes on: frames `id: <cursor>` and `data: <envelope>`.
     pub(crate) fn streams(self, says: &'static str) -> Self {
         let frames: Make = |schemas| {

@@ -13,6 +13,7 @@ mod forks;
 mod health;
 mod info;
 mod messages;
+mod page;
 mod stream;
 mod tickets;
 mod todos;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> Router<App> {
             info::routes,
             health::routes,
             description::routes,
+            page::routes,
         ])
         .fold(Router::new(), |all, some: fn() -> Router<App>| all.merge(some()))
 }
@@ -48,6 +50,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             info::operations,
             health::operations,
             description::operations,
+            page::operations,
         ])
         .flat_map(|some: fn() -> Vec<Operation>| some())
         .collect()

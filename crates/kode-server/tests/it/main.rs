@@ -15,6 +15,7 @@ mod frame;
 mod ids;
 mod info;
 mod messages;
+mod page;
 mod refusals;
 mod repeats;
 
