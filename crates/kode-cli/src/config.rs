@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) api_keys_file: Option<PathBuf>,
     pub(crate) jwt_audience: Option<String>,
     pub(crate) cors_origins: Vec<String>,
+    /// Where `/metrics` alone is told, to everybody.
+    pub(crate) metrics_listen: Option<SocketAddr>,
     listen: String,
 }
 
@@ -95,6 +97,10 @@ impl Settings {
             default_template: file.default_template.clone().unwrap_or_else(|| templates::DEFAULT.into()),
             api_keys_file: env("KODE_API_KEYS_FILE").map(PathBuf::from).or(file.api_keys_file.clone()),
             jwt_audience: env("KODE_JWT_AUDIENCE").or(file.jwt_audience.clone()),
+            metrics_listen: env("KODE_METRICS_LISTEN")
+                .or(file.metrics_listen.clone())
+                .map(|text| address(&text))
+                .transpose()?,
             cors_origins: origins(env("KODE_CORS_ORIGINS"), &file),
             listen: pick(listen, "KODE_LISTEN", file.listen.clone(), "127.0.0.1:3000"),
             templates: merged(file)?,
@@ -103,13 +109,7 @@ impl Settings {
 
     /// Where to listen. An address that others can reach is refused while nobody is asked who they are.
     pub(crate) fn listen(&self, serve: &Serve, asks: bool) -> Result<SocketAddr, Failure> {
-        let listen = self.listen.replacen("localhost:", "127.0.0.1:", 1);
-        let address: SocketAddr = listen.parse().map_err(|_| {
-            Failure::usage(format!(
-                "cannot listen on {:?}: it is not an address such as 127.0.0.1:3000",
-                self.listen
-            ))
-        })?;
+        let address = address(&self.listen)?;
         if !address.ip().is_loopback() && !asks && !serve.insecure {
             return Err(Failure::usage(format!(
                 "refusing to listen on {address}: others can reach it, and no authentication is configured; \
@@ -118,6 +118,12 @@ impl Settings {
         }
         Ok(address)
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, Failure> {
+    let wrong =
+        || Failure::usage(format!("cannot listen on {text:?}: it is not an address such as 127.0.0.1:3000"));
+    text.replacen("localhost:", "127.0.0.1:", 1).parse().map_err(|_| wrong())
 }
 
 /// Origins whose pages may call: a comma list in the environment.

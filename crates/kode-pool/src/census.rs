@@ -85,6 +85,12 @@ impl Pool {
         live.iter().filter(|agent| under_any(agent.id(), prefixes) && !agent.view().is_settled()).count()
     }
 
+    /// How many calls of agents that are live here wait for a person.
+    #[must_use]
+    pub fn asking(&self) -> usize {
+        self.inner.slots.live().iter().map(|agent| agent.view().approvals.len()).sum()
+    }
+
     /// All calls that wait for a person, of live agents and of those with unfinished work under any of
     /// these prefixes, by the agents' names.
     ///

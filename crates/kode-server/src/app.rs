@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use kode_core::id::TemplateId;
 use kode_pool::Pool;
 use tokio_util::sync::CancellationToken;
@@ -50,5 +50,9 @@ impl App {
 pub fn router(app: App) -> Router {
     let cors = cors::layer(&app.config.cors_origins);
     let guard = from_fn_with_state(app.clone(), auth::guard);
-    routes::all().layer(guard).layer(cors).layer(from_fn(request::frame)).with_state(app)
+    routes::all()
+        .layer(guard)
+        .layer(cors)
+        .layer(from_fn_with_state(app.clone(), request::frame))
+        .with_state(app)
 }

@@ -1,8 +1,10 @@
 //! What the host decides about the server. Plain values; nothing is read from the environment here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Auth;
+use crate::metrics::Metrics;
 
 /// How the server behaves. Take [`ServerConfig::default`] and change what must differ.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct ServerConfig {
     pub cors_origins: Vec<String>,
     /// Who may call.
     pub auth: Auth,
+    /// What is counted; hand the same to the ports of the runtime, or `/metrics` tells of requests only.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Default for ServerConfig {
@@ -43,6 +47,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             cors_origins: Vec::new(),
             auth: Auth::open(),
+            metrics: Metrics::new(),
         }
     }
 }

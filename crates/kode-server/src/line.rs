@@ -3,11 +3,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+use crate::metrics::Metrics;
 
 /// A byte stream with patience.
 pub(crate) struct Line<T> {
@@ -18,13 +21,14 @@ pub(crate) struct Line<T> {
     patience: Duration,
     /// Until when the write that stands still must have moved.
     stalled: Option<Pin<Box<Sleep>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl<T> Line<T> {
     /// A peer has `greeting` to say its first byte, and `patience` to take what is written to it.
-    pub(crate) fn new(inner: T, greeting: Duration, patience: Duration) -> Self {
+    pub(crate) fn new(inner: T, greeting: Duration, patience: Duration, metrics: Arc<Metrics>) -> Self {
         let greeting = Some(Box::pin(tokio::time::sleep(greeting)));
-        Self { inner, greeting, patience, stalled: None }
+        Self { inner, greeting, patience, stalled: None, metrics }
     }
 
     /// Passes a write's progress on, and counts the time while it makes none.
@@ -36,6 +40,7 @@ impl<T> Line<T> {
         let patience = self.patience;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(stalled.as_mut().poll(cx));
+        self.metrics.slow_reader();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
     }
 }
@@ -99,7 +104,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_read_is_given_up_and_one_that_reads_slowly_is_not() {
         let (ours, mut theirs) = duplex(8);
-        let mut line = Line::new(ours, PATIENCE, PATIENCE);
+        let mut line = Line::new(ours, PATIENCE, PATIENCE, Metrics::new());
         line.write_all(b"12345678").await.unwrap();
         let slow = async {
             tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
@@ -115,7 +120,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_never_speaks_is_given_up_and_one_that_spoke_may_be_silent() {
         let (ours, mut theirs) = duplex(8);
-        let mut silent = Line::new(ours, PATIENCE, PATIENCE);
+        let mut silent = Line::new(ours, PATIENCE, PATIENCE, Metrics::new());
         assert_eq!(silent.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
 
         theirs.write_all(b"x").await.unwrap();

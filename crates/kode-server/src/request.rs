@@ -2,8 +2,9 @@
 //! handler does not pass.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +12,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::app::App;
 use crate::error::ApiError;
 
 /// The header that carries a request's id.
@@ -19,7 +21,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const ID_MAX: usize = 128;
 
 /// Runs a request within its id and span, and writes the body of its error, if it has one.
-pub(crate) async fn frame(request: Request, next: Next) -> Response {
+pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (began, method) = (Instant::now(), request.method().clone());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let id = id_of(request.headers());
     let text = id.to_str().unwrap_or_default().to_owned();
     // Never the query: a ticket is in it.
@@ -31,6 +35,8 @@ pub(crate) async fn frame(request: Request, next: Next) -> Response {
     });
     let mut response = with_body(response, &text);
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
+    let route = route.as_ref().map(MatchedPath::as_str);
+    app.config.metrics.answered(&method, route, response.status(), began.elapsed());
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, router};
 use crate::config::ServerConfig;
 use crate::line::Line;
+use crate::metrics::Metrics;
 
 /// Bytes that the connection itself holds for a peer, and most of a request's head.
 const BUFFER: usize = 64 * 1024;
@@ -52,6 +53,26 @@ pub async fn serve(
     Ok(())
 }
 
+/// Serves `/metrics` alone, to everybody who can reach the listener, until `shutdown` is cancelled: for a scraper that
+/// has no key, on an address of its own.
+///
+/// # Errors
+/// The listener cannot be used.
+pub async fn serve_metrics(
+    listener: TcpListener,
+    pool: Pool,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    tracing::info!(address = %listener.local_addr()?, "metrics are told");
+    let router = crate::routes::metrics_alone(App::new(
+        pool,
+        ServerConfig { metrics, ..ServerConfig::default() },
+        shutdown.clone(),
+    ));
+    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
 struct Server {
     config: ServerConfig,
     router: Router,
@@ -85,7 +106,12 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
-        let line = Line::new(stream, self.config.header_timeout, self.config.stalled_reader);
+        let line = Line::new(
+            stream,
+            self.config.header_timeout,
+            self.config.stalled_reader,
+            self.config.metrics.clone(),
+        );
         let service = TowerToHyperService::new(self.router.clone());
         let builder = self.builder();
         let (shutdown, cut) = (self.shutdown.clone(), self.cut.clone());

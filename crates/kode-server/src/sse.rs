@@ -20,6 +20,7 @@ use kode_core::id::{AgentId, Cursor, MessageId};
 use crate::app::App;
 use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
+use crate::metrics::OpenStream;
 use crate::position::{self, EventsQuery, Position};
 use crate::shown::Shown;
 
@@ -100,13 +101,16 @@ struct Reader {
     /// Frames that were read before the response began.
     ahead: String,
     over: bool,
+    /// Held, so that it counts as open.
+    _open: OpenStream,
 }
 
 impl Reader {
     fn new(app: &App, caller: &Caller, id: &Reached, after: Cursor, channels: Channels, end: End) -> Self {
         let events = app.pool.runtime().subscription(id, after);
         let (app, caller, agent) = (app.clone(), caller.clone(), (**id).clone());
-        Self { app, caller, agent, events, channels, end, ahead: String::new(), over: false }
+        let _open = app.config.metrics.stream();
+        Self { app, caller, agent, events, channels, end, ahead: String::new(), over: false, _open }
     }
 
     /// Reads what is there without waiting. Whether any of it is to be shown.

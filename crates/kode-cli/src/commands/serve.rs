@@ -1,9 +1,10 @@
 //! `kode serve`: the HTTP server over a pool, until it is told to stop.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use kode_pool::{Pool, PoolOptions};
-use kode_server::ServerConfig;
+use kode_server::{Metrics, ServerConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -28,28 +29,44 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
-        let builder = compose::runtime(&settings, compose::store(&settings.store)?, model)?;
+        let metrics = Metrics::new();
+        let builder = compose::runtime_in(
+            &settings,
+            metrics.store(compose::store(&settings.store)?),
+            metrics.model(model),
+            metrics.sandboxes(compose::sandboxes(&settings)?),
+        );
         let pool = Pool::new(
             builder.build().map_err(Failure::usage)?,
             PoolOptions { max_agents: settings.max_agents, idle: settings.idle },
         );
-        let listener = TcpListener::bind(address).await.map_err(|e| {
-            Failure::failed(format!("cannot listen on {address}: {e}; choose another with --listen"))
-        })?;
+        let listener = bind(address, "--listen").await?;
+        let told = match settings.metrics_listen {
+            Some(address) => Some(bind(address, "KODE_METRICS_LISTEN").await?),
+            None => None,
+        };
         greet(&listener, serve.demo, access.auth.asks())?;
         let config = ServerConfig {
             demo: serve.demo,
             cors_origins: settings.cors_origins,
             auth: access.auth.clone(),
+            metrics,
             ..ServerConfig::default()
         };
-        until_told(listener, pool, config, access).await
+        until_told((listener, told), pool, config, access).await
+    })
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|e| {
+        Failure::failed(format!("cannot listen on {address}: {e}; choose another with {setting}"))
     })
 }
 
 /// Serves, takes up what the last server left unfinished, and ends in order.
 async fn until_told(
-    listener: TcpListener,
+    (listener, metrics): (TcpListener, Option<TcpListener>),
     pool: Pool,
     config: ServerConfig,
     access: Access,
@@ -57,6 +74,14 @@ async fn until_told(
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
     tokio::spawn(access.watch(stop.clone()));
+    if let Some(listener) = metrics {
+        let (pool, metrics, stop) = (pool.clone(), config.metrics.clone(), stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = kode_server::serve_metrics(listener, pool, metrics, stop).await {
+                tracing::error!(%error, "metrics are no longer told");
+            }
+        });
+    }
     let unfinished = pool.clone();
     tokio::spawn(async move {
         match unfinished.resume_unfinished().await {

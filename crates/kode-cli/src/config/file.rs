@@ -10,7 +10,7 @@ use super::nearest::nearest;
 use crate::failure::Failure;
 
 /// The keys of the file.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "listen",
     "store",
     "workspace",
@@ -24,6 +24,7 @@ const TOP: [&str; 14] = [
     "api_keys_file",
     "jwt_audience",
     "cors_origins",
+    "metrics_listen",
     "template",
 ];
 const TEMPLATE: [&str; 12] = [
@@ -77,6 +78,7 @@ pub(crate) struct ConfigFile {
     pub(crate) api_keys_file: Option<PathBuf>,
     pub(crate) jwt_audience: Option<String>,
     pub(crate) cors_origins: Vec<String>,
+    pub(crate) metrics_listen: Option<String>,
     #[serde(rename = "template")]
     pub(crate) templates: Vec<Template>,
 }

@@ -110,6 +110,7 @@ pub const ROUTES: &[Route] = &[
     open("/"),
     open("/docs"),
     route("GET", "/api/metrics", Right::Admin),
+    route("GET", "/metrics", Right::Admin),
     get("/api/templates"),
     get("/api/agents"),
     route("POST", "/api/agents", Right::Write),

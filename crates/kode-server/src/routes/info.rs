@@ -1,6 +1,8 @@
 //! What the server is made of and how it does: for people and their dashboards.
 
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 
@@ -9,7 +11,10 @@ use crate::openapi::Operation;
 use crate::shape::{Metrics, RuntimeMetrics, Template, Templates};
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/api/templates", get(templates)).route("/api/metrics", get(metrics))
+    Router::new()
+        .route("/api/templates", get(templates))
+        .route("/api/metrics", get(metrics))
+        .route("/metrics", get(text))
 }
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -18,6 +23,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives::<Templates>(200, "All of them."),
         Operation::get("/api/metrics", "getMetrics", "Numbers for people.")
             .gives::<Metrics>(200, "The numbers."),
+        Operation::get(
+            "/metrics",
+            "getPrometheusMetrics",
+            "Numbers for Prometheus, without any name of an agent, a user or a key.",
+        )
+        .gives_text("text/plain", "The text form, version 0.0.4."),
     ]
 }
 
@@ -51,4 +62,14 @@ async fn metrics(State(app): State<App>) -> Json<Metrics> {
         pool: pool.into(),
         uptime_seconds: app.started.elapsed().as_secs(),
     })
+}
+
+async fn text(State(app): State<App>) -> impl IntoResponse {
+    let text = app.config.metrics.text(&app.pool, app.started.elapsed());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+/// The text alone, for a listener of its own.
+pub(super) fn text_alone(app: App) -> Router {
+    Router::new().route("/metrics", get(text)).with_state(app)
 }

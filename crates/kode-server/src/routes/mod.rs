@@ -39,6 +39,11 @@ pub(crate) fn all() -> Router<App> {
         .fold(Router::new(), |all, some: fn() -> Router<App>| all.merge(some()))
 }
 
+/// `/metrics` alone, open to everybody.
+pub(crate) fn metrics_alone(app: App) -> Router {
+    info::text_alone(app)
+}
+
 /// What they say of themselves, in the same order.
 pub(crate) fn operations() -> Vec<Operation> {
     [agents::operations, messages::operations, stream::operations, todos::operations, approvals::operations]

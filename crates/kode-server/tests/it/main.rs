@@ -15,6 +15,7 @@ mod frame;
 mod ids;
 mod info;
 mod messages;
+mod metrics;
 mod page;
 mod refusals;
 mod repeats;

@@ -18,7 +18,7 @@ use kode_core::template::{Permission, Template};
 use kode_core::tool::{Tool, ToolCx, ToolError};
 use kode_core::{Runtime, id::TemplateId};
 use kode_pool::{Pool, PoolOptions};
-use kode_server::{App, ServerConfig, router};
+use kode_server::{App, Metrics, ServerConfig, router};
 use kode_testkit::clock::{CountingIds, SimClock};
 use kode_testkit::faulty::{Faults, FaultyStore};
 use kode_testkit::scripted_model::{Gate, Script, ScriptedModel};
@@ -125,11 +125,16 @@ impl World {
         and: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder,
     ) -> Self {
         let faults = Faults::none();
+        let metrics = Metrics::new();
         let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(store.clone(), faults.clone()));
         let asks = Permission { require_approval: vec!["slow".into()], ..Permission::default() };
         let plain = Template::new("plain", "You are a test.").with_tools(["slow", "broken"]);
         let careful = Template { id: TemplateId::new("careful"), permission: asks, ..plain.clone() };
-        let builder = Runtime::builder(faulty, model.clone(), Arc::new(MemorySandbox::new()));
+        let builder = Runtime::builder(
+            metrics.store(faulty),
+            metrics.model(model.clone()),
+            metrics.sandboxes(Arc::new(MemorySandbox::new())),
+        );
         let builder = ["slow", "broken"].into_iter().fold(builder, |builder: RuntimeBuilder, name| {
             builder.tool(Arc::new(Slow { gate: gate.clone(), name }))
         });
@@ -143,7 +148,7 @@ impl World {
             .build()
             .unwrap();
         let pool = Pool::new(runtime, PoolOptions { max_agents, ..PoolOptions::default() });
-        let config = ServerConfig { demo: true, ..ServerConfig::default() };
+        let config = ServerConfig { demo: true, metrics, ..ServerConfig::default() };
         Self { pool, model, clock, faults, gate, store, ids, shutdown: CancellationToken::new(), config }
     }
 
