@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
+use kode_core::store::counters::{Counters, Day};
 use kode_core::store::{
     After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
     Lease, Leases, StoreError, StoreResult,
@@ -204,5 +205,22 @@ impl Catalog for FsStore {
 
     async fn ready(&self) -> StoreResult<()> {
         self.blocking(Store::ready).await
+    }
+
+    fn counters(&self) -> Option<&dyn Counters> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Counters for FsStore {
+    async fn add(&self, name: &str, day: Day, n: u64) -> StoreResult<u64> {
+        let name = name.to_owned();
+        self.blocking(move |store| store.add_to_count(&name, day, n)).await
+    }
+
+    async fn count(&self, name: &str, day: Day) -> StoreResult<u64> {
+        let name = name.to_owned();
+        self.blocking(move |store| store.count(&name, day)).await
     }
 }

@@ -25,6 +25,7 @@ mod chain;
 mod check;
 mod checkpoint;
 mod commit;
+mod counts;
 mod disk;
 mod elide;
 mod error;

@@ -17,6 +17,7 @@ use kode_core::store::{
 use crate::check::Report;
 use crate::checkpoint;
 use crate::commit::{Commit, Nowhere, Trust};
+use crate::counts::Counts;
 use crate::disk::{Access, Disk, content};
 use crate::error::{damaged, failed, found};
 use crate::journal::{Journal, open_files};
@@ -33,6 +34,7 @@ const AWAITS_REPLAY: &str = "the machine went down while the store was in use, a
 pub(crate) struct Store {
     tools: Tools,
     slots: Slots,
+    pub(crate) counts: Counts,
     /// Whether writing is refused.
     read_only: bool,
     /// Held for as long as the store is open.
@@ -53,7 +55,13 @@ impl Store {
         let lock = opening::lock(&*disk)?;
         opening::prepare(&*disk)?;
         let tools = Tools { commit: commit(disk.clone())?, disk };
-        Ok(Self { tools, slots: Slots::default(), read_only: false, _lock: Some(lock) })
+        Ok(Self {
+            tools,
+            slots: Slots::default(),
+            counts: Counts::default(),
+            read_only: false,
+            _lock: Some(lock),
+        })
     }
 
     /// Takes no lock and changes nothing.
@@ -63,14 +71,14 @@ impl Store {
             return Err(StoreError::Unavailable(AWAITS_REPLAY.into()));
         }
         let tools = Tools { disk, commit: Arc::new(Nowhere) };
-        Ok(Self { tools, slots: Slots::default(), read_only: true, _lock: None })
+        Ok(Self { tools, slots: Slots::default(), counts: Counts::default(), read_only: true, _lock: None })
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
         &*self.tools.disk
     }
 
-    fn writable(&self) -> StoreResult<()> {
+    pub(crate) fn writable(&self) -> StoreResult<()> {
         let why = "it was opened read-only";
         if self.read_only { Err(StoreError::Unavailable(why.into())) } else { Ok(()) }
     }

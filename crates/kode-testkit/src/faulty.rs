@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
+use kode_core::store::counters::Counters;
 use kode_core::store::{
     After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
     Lease, Leases, Store, StoreError, StoreResult,
@@ -229,6 +230,10 @@ impl<S: Store> Catalog for FaultyStore<S> {
 
     async fn ready(&self) -> StoreResult<()> {
         self.faults.around(Op::Ready, self.inner.ready()).await
+    }
+
+    fn counters(&self) -> Option<&dyn Counters> {
+        self.inner.counters()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::nearest;
 use crate::failure::Failure;
 
 const KEY: [&str; 5] = ["name", "hash", "prefixes", "rights", "limits"];
-const LIMITS: [&str; 3] = ["requests_per_minute", "agents", "runs"];
+const LIMITS: [&str; 4] = ["requests_per_minute", "agents", "runs", "tokens_per_day"];
 /// Longest name, in bytes.
 const NAME_MAX: usize = 128;
 
@@ -76,9 +76,6 @@ fn key(entry: Value) -> Result<ApiKey, String> {
     let table = entry.as_table().ok_or("begin each key with a line [[key]]")?;
     known(table, &KEY, "")?;
     if let Some(limits) = table.get("limits").and_then(Value::as_table) {
-        if limits.contains_key("tokens_per_day") {
-            return Err("limits.tokens_per_day is not counted by this version; leave it out".into());
-        }
         known(limits, &LIMITS, "limits.")?;
     }
     let entry = Entry::deserialize(entry).map_err(|e| e.message().trim().replace('\n', " "))?;
@@ -132,10 +129,11 @@ mod tests {
             limits: Limits::default(),
         };
         assert_eq!(keys, [key]);
-        let more = "prefixes = [\"*\"]\nrights = [\"read\", \"admin\"]\nlimits = { requests_per_minute = 60, agents = 5, runs = 2 }";
+        let more = "prefixes = [\"*\"]\nrights = [\"read\", \"admin\"]\nlimits = { requests_per_minute = 60, agents = 5, runs = 2, tokens_per_day = 1000 }";
         let keys = parse(&with(more)).unwrap();
         assert!(keys[0].rights.has(Right::Admin));
         assert_eq!(keys[0].limits.runs.map(usize::from), Some(2));
+        assert_eq!(keys[0].limits.tokens_per_day.map(u64::from), Some(1_000));
         assert!(parse("").unwrap().is_empty());
     }
 
@@ -150,7 +148,7 @@ mod tests {
             (with("prefix = [\"a\"]"), "did you mean prefixes?"),
             (with("prefixes = [\"a\"]\nrights = [\"reed\"]"), "reed"),
             (with("prefixes = [\"a\"]\nrights = []"), "read, write, approve, admin"),
-            (with("prefixes = [\"a\"]\nlimits = { tokens_per_day = 5 }"), "not counted by this version"),
+            (with("prefixes = [\"a\"]\nlimits = { tokens_per_day = 0 }"), "zero"),
             (with("prefixes = [\"a\"]\nlimits = { run = 5 }"), "did you mean runs?"),
             (with("prefixes = [\"a\"]\nlimits = { runs = 0 }"), "zero"),
             (with("prefixes = [\"a\"]").replace("sha256:", ""), "hash: a hash is \"sha256:\""),

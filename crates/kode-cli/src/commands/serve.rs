@@ -1,8 +1,10 @@
 //! `kode serve`: the HTTP server over a pool, until it is told to stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use kode_core::store::Store;
 use kode_pool::{Pool, PoolOptions};
 use kode_server::{Metrics, ServerConfig};
 use tokio::net::TcpListener;
@@ -32,7 +34,7 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
         let metrics = Metrics::new();
         let builder = compose::runtime_in(
             &settings,
-            metrics.store(compose::store(&settings.store)?),
+            access.auth.store(metrics.store(counting(compose::store(&settings.store)?, &access)?)),
             metrics.model(model),
             metrics.sandboxes(compose::sandboxes(&settings)?),
         );
@@ -55,6 +57,17 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
         };
         until_told((listener, told), pool, config, access).await
     })
+}
+
+/// A limit that cannot be kept to is refused before anybody relies on it.
+fn counting(store: Arc<dyn Store>, access: &Access) -> Result<Arc<dyn Store>, Failure> {
+    if access.auth.counts_tokens() && store.counters().is_none() {
+        let kind = store.kind();
+        return Err(Failure::usage(format!(
+            "a key has limits.tokens_per_day, and a {kind} store keeps no counts in this version; leave the limit out, or take fs:DIR"
+        )));
+    }
+    Ok(store)
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {

@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::counters::Counters;
 use super::{
     After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
     Lease, Leases, Store, StoreResult,
@@ -106,6 +107,11 @@ pub trait Decorator: Send + Sync + 'static {
         self.inner().delete(lease).await
     }
 
+    /// As [`Catalog::counters`].
+    fn counters(&self) -> Option<&dyn Counters> {
+        self.inner().counters()
+    }
+
     /// As [`Catalog::ready`].
     async fn ready(&self) -> StoreResult<()> {
         self.inner().ready().await
@@ -200,5 +206,9 @@ impl<T: Decorator> Catalog for T {
 
     async fn ready(&self) -> StoreResult<()> {
         Decorator::ready(self).await
+    }
+
+    fn counters(&self) -> Option<&dyn Counters> {
+        Decorator::counters(self)
     }
 }

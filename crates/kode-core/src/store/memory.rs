@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::counters::{Counters, Day};
 use super::{
     After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
     Lease, Leases, StoreError, StoreResult, blob, check_runs,
@@ -20,6 +21,7 @@ use crate::id::{AgentId, Epoch, Millis, Seq};
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     agents: Arc<Mutex<BTreeMap<AgentId, Record>>>,
+    counts: Arc<Mutex<BTreeMap<(Day, String), u64>>>,
 }
 
 /// All that is known of one name. One without entries is no agent: a name that was leased, or a tombstone.
@@ -271,5 +273,24 @@ impl Catalog for MemoryStore {
 
     async fn ready(&self) -> StoreResult<()> {
         Ok(())
+    }
+
+    fn counters(&self) -> Option<&dyn Counters> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Counters for MemoryStore {
+    async fn add(&self, name: &str, day: Day, n: u64) -> StoreResult<u64> {
+        let mut counts = self.counts.lock().expect("nothing panics while it holds this lock");
+        let count = counts.entry((day, name.to_owned())).or_default();
+        *count = count.saturating_add(n);
+        Ok(*count)
+    }
+
+    async fn count(&self, name: &str, day: Day) -> StoreResult<u64> {
+        let counts = self.counts.lock().expect("nothing panics while it holds this lock");
+        Ok(counts.get(&(day, name.to_owned())).copied().unwrap_or_default())
     }
 }

@@ -20,9 +20,12 @@ use bytes::Bytes;
 use crate::fact::Entry;
 use crate::id::{AgentId, Cursor, Epoch, Millis, Seq};
 
+use counters::Counters;
+
 pub use blob::{BLOB_MAX, BLOBS_MAX, BlobName, BlobPart, Blobs, InvalidBlobName};
 
 pub mod blob;
+pub mod counters;
 pub mod decorate;
 pub mod memory;
 
@@ -304,6 +307,11 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// Why not.
     async fn ready(&self) -> StoreResult<()>;
+
+    /// Counts that all nodes share, where the store keeps some. What cannot do without refuses to begin.
+    fn counters(&self) -> Option<&dyn Counters> {
+        None
+    }
 }
 
 /// A whole store.

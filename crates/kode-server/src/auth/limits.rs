@@ -1,20 +1,20 @@
 //! How much the holder of a key may do. Checked before anything is made or a model is asked.
 //!
-//! What is counted where: agents in the store, so over restarts and for all nodes; runs and requests in this
-//! process alone. A count that all nodes share would take the place of [`Meters`], which is the only thing that
-//! keeps one.
+//! What is counted where: agents and tokens in the store, so over restarts and for all nodes; runs and requests in
+//! this process alone.
 
 use std::collections::HashMap;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kode_core::id::AgentId;
+use kode_core::store::counters::Day;
 use kode_pool::Pool;
 use serde::Deserialize;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
-use crate::auth::{ApiKey, Caller};
+use crate::auth::{ApiKey, Caller, tally};
 use crate::error::ApiError;
 
 const MINUTE: f64 = 60.0;
@@ -34,6 +34,8 @@ pub struct Limits {
     /// Agents under the key's prefixes that are at work, beyond which it starts no other. Those that wait for a
     /// person are not at work.
     pub runs: Option<NonZeroUsize>,
+    /// Tokens that agents under the key's prefixes may spend in a day, in UTC, beyond which it starts no run.
+    pub tokens_per_day: Option<NonZeroU64>,
 }
 
 /// The counts of all keys, by their names.
@@ -112,6 +114,7 @@ impl Bucket {
 impl Caller {
     /// Before an agent is sent something: it may have to be made, and it may begin to work.
     pub(crate) async fn may_run(&self, pool: &Pool, id: &AgentId) -> Result<Turn, ApiError> {
+        self.has_tokens(pool).await?;
         let Some((limits, turn)) = self.turn().await else { return Ok(Turn(None)) };
         match pool.look(id).await? {
             None => {
@@ -148,6 +151,24 @@ impl Caller {
         }
         let message = format!("this key has {most} agents, and there are as many; delete one first");
         Err(ApiError::too_many("too_many_agents", message, AGENT_SECS))
+    }
+
+    /// Also before one more message to a run under way: it makes the run longer.
+    async fn has_tokens(&self, pool: &Pool) -> Result<(), ApiError> {
+        let most = self.meter().and_then(|meter| meter.limits.tokens_per_day);
+        let Some(most) = most.map(NonZeroU64::get) else { return Ok(()) };
+        let now = pool.runtime().clock().now();
+        let Some(counters) = pool.runtime().store().counters() else {
+            let message = "this server's store keeps no counts, so the limit of tokens cannot be kept to";
+            return Err(ApiError::unavailable("store_unavailable", message, AGENT_SECS));
+        };
+        if counters.count(&tally::name(self.name()), Day::of(now)).await? < most {
+            return Ok(());
+        }
+        let message =
+            format!("this key has {most} tokens a day, and they are spent; the day ends at 00:00 UTC");
+        let wait = u32::try_from(Day::left(now).div_ceil(1_000)).unwrap_or(u32::MAX);
+        Err(ApiError::too_many("tokens_spent", message, wait))
     }
 
     fn has_breath(&self, pool: &Pool, limits: Limits) -> Result<(), ApiError> {

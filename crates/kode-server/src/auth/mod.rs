@@ -10,10 +10,13 @@ mod keys;
 mod limits;
 mod reach;
 mod rights;
+mod tally;
 mod tickets;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+
+use kode_core::store::Store;
 
 pub(crate) use caller::{Caller, Reached};
 pub(crate) use guard::guard;
@@ -68,6 +71,18 @@ impl Auth {
     /// streams that it opened end with their next event or comment. Counts go on for keys of the same name.
     pub fn replace_keys(&self, keys: Vec<ApiKey>) {
         *self.inner.keys.write().unwrap_or_else(PoisonError::into_inner) = shared(keys);
+    }
+
+    /// The store, with what agents spend in it counted for the keys that limit it. Without this, no key's tokens are.
+    #[must_use]
+    pub fn store(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::new(tally::Tally::new(store, self.clone()))
+    }
+
+    /// Whether a key has a limit that takes a store that keeps counts.
+    #[must_use]
+    pub fn counts_tokens(&self) -> bool {
+        self.keys().iter().any(|key| key.limits.tokens_per_day.is_some())
     }
 
     /// Whether callers must show who they are.

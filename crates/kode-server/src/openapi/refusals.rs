@@ -49,6 +49,7 @@ pub(super) const CODES: &[Refusal] = &[
     code(422, "workspace_unsupported", "this server neither copies nor shares files"),
     code(429, "queue_full", "as many messages wait for the agent as may"),
     code(429, "rate_limited", "the key has sent as many requests as it may in a minute"),
+    code(429, "tokens_spent", "agents under the key's prefixes have spent the tokens of the day"),
     code(429, "too_many_agents", "the key has as many agents as it may"),
     code(429, "too_many_runs", "as many agents of the key's are at work as may"),
     code(429, "too_many_tickets", "as many tickets of the caller's are good as may be"),
@@ -101,7 +102,7 @@ pub(crate) const TAKEN_UP: &[&str] = &[
 /// Of one that may make an agent.
 pub(crate) const MADE: &[&str] = &["agent_exists", "too_many_agents"];
 /// Of one that sends a message.
-pub(crate) const SENT: &[&str] = &["agent_busy", "queue_full", "too_many_runs"];
+pub(crate) const SENT: &[&str] = &["agent_busy", "queue_full", "too_many_runs", "tokens_spent"];
 /// Of one that may be repeated.
 pub(crate) const KEYED: &[&str] = &["invalid_idempotency_key", "idempotency_key_reused"];
 /// Of one that replaces a todo list.

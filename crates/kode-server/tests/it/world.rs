@@ -18,7 +18,7 @@ use kode_core::template::{Permission, Template};
 use kode_core::tool::{Tool, ToolCx, ToolError};
 use kode_core::{Runtime, id::TemplateId};
 use kode_pool::{Pool, PoolOptions};
-use kode_server::{App, Metrics, ServerConfig, router};
+use kode_server::{App, Auth, Metrics, ServerConfig, router};
 use kode_testkit::clock::{CountingIds, SimClock};
 use kode_testkit::faulty::{Faults, FaultyStore};
 use kode_testkit::scripted_model::{Gate, Script, ScriptedModel};
@@ -91,6 +91,13 @@ impl World {
         Self::build(ScriptedModel::new(scripts), Gate::default(), 100)
     }
 
+    /// Each request plays the next script, and what agents spend is counted for those who hold these keys.
+    pub(crate) fn counting(auth: Auth, scripts: impl IntoIterator<Item = Script>) -> Self {
+        let ports = (Arc::new(SimClock::default()), Arc::new(FewIds(CountingIds::default())));
+        let model = ScriptedModel::new(scripts);
+        Self::over(MemoryStore::new(), ports, model, Gate::default(), 100, auth, |builder| builder)
+    }
+
     /// Every answer waits at the gate before its only word.
     pub(crate) fn held(max_agents: usize) -> Self {
         let gate = Gate::default();
@@ -101,19 +108,20 @@ impl World {
     pub(crate) fn forgetting(age: Millis) -> Self {
         let ports = (Arc::new(SimClock::default()), Arc::new(FewIds(CountingIds::default())));
         let (store, model) = (MemoryStore::new(), ScriptedModel::always(Script::new().text("ok")));
-        Self::over(store, ports, model, Gate::default(), 100, |builder| builder.retention(age))
+        Self::over(store, ports, model, Gate::default(), 100, Auth::open(), |builder| builder.retention(age))
     }
 
     fn build(model: Arc<ScriptedModel>, gate: Gate, max_agents: usize) -> Self {
         let (clock, ids) = (Arc::new(SimClock::default()), Arc::new(FewIds(CountingIds::default())));
-        Self::over(MemoryStore::new(), (clock, ids), model, gate, max_agents, |builder| builder)
+        Self::over(MemoryStore::new(), (clock, ids), model, gate, max_agents, Auth::open(), |builder| builder)
     }
 
     /// Another process over the same store, the one before being dead.
     pub(crate) fn start_again(&mut self) {
         let (ports, max_agents) = ((self.clock.clone(), self.ids.clone()), self.pool.stats().max);
         let (store, model, gate) = (self.store.clone(), self.model.clone(), self.gate.clone());
-        *self = Self::over(store, ports, model, gate, max_agents, |builder| builder);
+        let auth = self.config.auth.clone();
+        *self = Self::over(store, ports, model, gate, max_agents, auth, |builder| builder);
     }
 
     fn over(
@@ -122,6 +130,7 @@ impl World {
         model: Arc<ScriptedModel>,
         gate: Gate,
         max_agents: usize,
+        auth: Auth,
         and: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder,
     ) -> Self {
         let faults = Faults::none();
@@ -131,7 +140,7 @@ impl World {
         let plain = Template::new("plain", "You are a test.").with_tools(["slow", "broken"]);
         let careful = Template { id: TemplateId::new("careful"), permission: asks, ..plain.clone() };
         let builder = Runtime::builder(
-            metrics.store(faulty),
+            auth.store(metrics.store(faulty)),
             metrics.model(model.clone()),
             metrics.sandboxes(Arc::new(MemorySandbox::new())),
         );
@@ -148,7 +157,7 @@ impl World {
             .build()
             .unwrap();
         let pool = Pool::new(runtime, PoolOptions { max_agents, ..PoolOptions::default() });
-        let config = ServerConfig { demo: true, metrics, ..ServerConfig::default() };
+        let config = ServerConfig { demo: true, metrics, auth, ..ServerConfig::default() };
         Self { pool, model, clock, faults, gate, store, ids, shutdown: CancellationToken::new(), config }
     }
 

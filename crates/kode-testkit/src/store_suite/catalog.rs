@@ -1,7 +1,8 @@
 //! Cases: which agents there are, and what is left of a deleted one.
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use kode_core::id::{AGENT_ID_MAX, AgentId, Seq};
+use kode_core::store::counters::{Counters, Day};
 use kode_core::store::{Catalog, Checkpoints, Durability, Journal, Leases, Store, StoreError};
 
 use super::Bench;
@@ -198,4 +199,32 @@ pub async fn the_store_is_ready<B: Bench>(bench: B) {
     let store = bench.open().await;
     assert_eq!(store.ready().await, Ok(()));
     assert!(!store.kind().is_empty());
+}
+
+/// Counts of each name and day for themselves; none is lost among many who add. A store may keep none.
+pub async fn counts_add_up_for_all_and_over_reopening<B: Bench>(bench: B) {
+    let (today, yesterday) = (Day(20_001), Day(20_000));
+    let names = ["a", "key \"x\"\n", ""];
+    let store = bench.open().await;
+    let Some(counters) = store.counters() else { return };
+    let add = async |counters: &dyn Counters, name, day, n| {
+        counters.add(name, day, n).await.expect("it is counted")
+    };
+    assert_eq!(add(counters, "a", yesterday, 5).await, 5);
+    join_all((0..50).flat_map(|_| names.map(|name| add(counters, name, today, 2)))).await;
+    assert_eq!(add(counters, "a", today, 1).await, 101);
+    drop(store);
+    let store = bench.open().await;
+    let counters = store.counters().expect("it kept counts before");
+    for (name, day, expected) in [
+        ("a", today, 101),
+        (names[1], today, 100),
+        ("", today, 100),
+        ("a", yesterday, 5),
+        ("b", today, 0),
+        ("a", Day(20_002), 0),
+    ] {
+        assert_eq!(counters.count(name, day).await, Ok(expected), "{name:?} on {day:?}");
+    }
+    assert_eq!(add(counters, "a", today, u64::MAX).await, u64::MAX, "it does not begin anew");
 }

@@ -152,6 +152,7 @@ macro_rules! store_suite {
             an_agent_without_entries_can_be_deleted,
             a_deleted_agent_stays_deleted_over_reopening,
             the_store_is_ready,
+            counts_add_up_for_all_and_over_reopening,
         ]);
     };
     (@room $room:ident, $bench:expr, [$($case:ident),* $(,)?]) => {

@@ -1,8 +1,9 @@
 //! How much a key may do: refused before anything is made and before a model is asked.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use kode_core::message::Usage;
 use kode_server::auth::{ApiKey, Auth, Limits, Rights};
 use kode_testkit::scripted_model::Script;
 use serde_json::json;
@@ -126,4 +127,47 @@ async fn one_that_waits_for_a_person_is_not_at_work() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.post_as("kode_limited", "/api/agents/user:1:b/messages", say()).await.status, 202);
+}
+
+#[tokio::test]
+async fn tokens_of_a_day_are_counted_over_restarts_and_begin_anew_at_midnight() {
+    let limits = Limits { tokens_per_day: NonZeroU64::new(30), ..Limits::default() };
+    let usage = Usage { input_tokens: 12, output_tokens: 4, total_tokens: 16, ..Usage::default() };
+    let script = || Script::new().text("ok").usage(usage);
+    let mut world = World::counting(limited(limits), (0..9).map(|_| script()));
+    let say_as = async |world: &World, key: &str, agent: &str| {
+        let accept = [("authorization", format!("Bearer {key}")), ("accept", "text/event-stream".into())];
+        let headers: Vec<_> = accept.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let path = format!("/api/agents/{agent}/messages");
+        world.send(crate::world::request(axum::http::Method::POST, &path, &headers, Some(say()))).await
+    };
+    // Another's tokens are not the key's; those of its agents are, whoever asked for them.
+    for (key, agent) in [(ADMIN, "user:2"), (ADMIN, "user:1"), ("kode_limited", "user:1:a")] {
+        let answer = say_as(&world, key, agent).await;
+        assert_eq!(answer.status(), 200);
+        axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    }
+    for round in 0..2 {
+        let asked = world.model.requests().len();
+        for (path, body) in [
+            ("/api/agents/user:1/messages", say()),
+            ("/api/agents/user:1:new/messages", say()),
+            ("/api/chat/1", json!({ "message": "x" })),
+            ("/api/agents/user:1/stream", json!({ "prompt": "x" })),
+        ] {
+            let refused = world.post_as("kode_limited", path, body).await;
+            assert_eq!(refused.refusal(), (429, "tokens_spent"), "{path} in round {round}");
+            let now = kode_core::clock::Clock::now(&*world.clock);
+            let left = (86_400_000 - now % 86_400_000).div_ceil(1_000);
+            assert_eq!(refused.headers["retry-after"], left.to_string());
+        }
+        assert_eq!(world.model.requests().len(), asked, "the model is not asked");
+        assert_eq!(world.get_as("kode_limited", "/api/agents/user:1").await.status, 200, "reading is free");
+        assert_eq!(world.get_as(ADMIN, "/api/agents/user:1:new").await.status, 404, "nothing was made");
+        assert_eq!(say_as(&world, ADMIN, "user:2").await.status(), 200, "the limit is the key's alone");
+        world.start_again();
+    }
+    let now = kode_core::clock::Clock::now(&*world.clock);
+    world.clock.advance(86_400_000 - now % 86_400_000);
+    assert_eq!(say_as(&world, "kode_limited", "user:1").await.status(), 200, "a new day");
 }
