@@ -1,5 +1,5 @@
 //! A store of one's own: the one in memory, with a count of what is written to it. A decorator says only what
-//! differs; a backend implements the four ports. `kode_testkit::store_suite` tells whether either keeps the
+//! differs; a backend implements the ports. `kode_testkit::store_suite` tells whether either keeps the
 //! contract.
 
 use std::sync::Arc;

@@ -9,8 +9,8 @@ use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::{Counters, Day};
 use kode_core::store::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
-    Lease, Leases, StoreError, StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
+    Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult,
 };
 
 use crate::check::Report;
@@ -28,6 +28,8 @@ use crate::writer::Batch;
 pub struct FsStore {
     pub(crate) store: Arc<Store>,
     retirer: Retirer,
+    /// One process has the directory to itself, so its nodes are its own.
+    nodes: NodeTable,
 }
 
 impl FsStore {
@@ -84,7 +86,7 @@ impl FsStore {
 
     pub(crate) fn over(store: Store) -> Self {
         let store = Arc::new(store);
-        Self { retirer: Retirer::new(store.clone()), store }
+        Self { retirer: Retirer::new(store.clone()), store, nodes: NodeTable::default() }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -149,6 +151,11 @@ impl Leases for FsStore {
 
     async fn release(&self, lease: Lease, clean: bool) -> StoreResult<()> {
         self.blocking(move |store| store.release(&lease, clean)).await
+    }
+
+    async fn holder(&self, agent: &AgentId, now: Millis) -> StoreResult<Option<Holder>> {
+        let agent = agent.clone();
+        self.blocking(move |store| store.slots.holder(&agent, now)).await
     }
 
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
@@ -222,5 +229,22 @@ impl Counters for FsStore {
     async fn count(&self, name: &str, day: Day) -> StoreResult<u64> {
         let name = name.to_owned();
         self.blocking(move |store| store.count(&name, day)).await
+    }
+}
+
+#[async_trait]
+impl Nodes for FsStore {
+    async fn announce(&self, node: &Node, ttl: Millis, now: Millis) -> StoreResult<()> {
+        self.nodes.announce(node, ttl, now);
+        Ok(())
+    }
+
+    async fn withdraw(&self, id: &str) -> StoreResult<()> {
+        self.nodes.withdraw(id);
+        Ok(())
+    }
+
+    async fn nodes(&self, now: Millis) -> StoreResult<Vec<Node>> {
+        Ok(self.nodes.nodes(now))
     }
 }

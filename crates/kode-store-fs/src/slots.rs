@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use kode_core::id::{AgentId, Epoch, Millis, Seq};
-use kode_core::store::{Head, Lease, StoreError, StoreResult};
+use kode_core::store::{Head, Holder, Lease, StoreError, StoreResult};
 
 use crate::ground::{Arc, Mutex, MutexGuard};
 use crate::writer::Writer;
@@ -86,6 +86,18 @@ impl Slots {
     pub(crate) fn told(&self, agent: &AgentId) -> Option<Head> {
         let slot = lock(&self.0).get(agent).cloned()?;
         *lock(&slot.told)
+    }
+
+    /// Who has an agent's lease, unless it has ended.
+    pub(crate) fn holder(&self, agent: &AgentId, now: Millis) -> StoreResult<Option<Holder>> {
+        self.enter(agent, |state| {
+            let held = state.held.as_ref().filter(|held| held.expires > now);
+            Ok(held.map(|held| Holder {
+                holder: held.holder.clone(),
+                epoch: held.epoch,
+                expires: held.expires,
+            }))
+        })
     }
 
     /// Works on an agent's slot, one at a time. Blocks while another does.

@@ -33,7 +33,7 @@ const AWAITS_REPLAY: &str = "the machine went down while the store was in use, a
 /// An open store.
 pub(crate) struct Store {
     tools: Tools,
-    slots: Slots,
+    pub(crate) slots: Slots,
     pub(crate) counts: Counts,
     /// Whether writing is refused.
     read_only: bool,

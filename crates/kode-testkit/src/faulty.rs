@@ -10,8 +10,8 @@ use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::Counters;
 use kode_core::store::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
-    Lease, Leases, Store, StoreError, StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
+    Journal, Lease, Leases, Node, Nodes, Store, StoreError, StoreResult,
 };
 
 /// A method of the ports that can fail.
@@ -25,6 +25,7 @@ pub enum Op {
     Acquire,
     Renew,
     Release,
+    Holder,
     Unfinished,
     SaveCheckpoint,
     LoadCheckpoint,
@@ -33,6 +34,9 @@ pub enum Op {
     List,
     Delete,
     Ready,
+    Announce,
+    Withdraw,
+    Nodes,
 }
 
 /// Whether the work took place although the call failed.
@@ -181,6 +185,10 @@ impl<S: Store> Leases for FaultyStore<S> {
         self.faults.around(Op::Release, self.inner.release(lease, clean)).await
     }
 
+    async fn holder(&self, agent: &AgentId, now: Millis) -> StoreResult<Option<Holder>> {
+        self.faults.around(Op::Holder, self.inner.holder(agent, now)).await
+    }
+
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         self.faults.around(Op::Unfinished, self.inner.unfinished()).await
     }
@@ -234,6 +242,21 @@ impl<S: Store> Catalog for FaultyStore<S> {
 
     fn counters(&self) -> Option<&dyn Counters> {
         self.inner.counters()
+    }
+}
+
+#[async_trait]
+impl<S: Store> Nodes for FaultyStore<S> {
+    async fn announce(&self, node: &Node, ttl: Millis, now: Millis) -> StoreResult<()> {
+        self.faults.around(Op::Announce, self.inner.announce(node, ttl, now)).await
+    }
+
+    async fn withdraw(&self, id: &str) -> StoreResult<()> {
+        self.faults.around(Op::Withdraw, self.inner.withdraw(id)).await
+    }
+
+    async fn nodes(&self, now: Millis) -> StoreResult<Vec<Node>> {
+        self.faults.around(Op::Nodes, self.inner.nodes(now)).await
     }
 }
 

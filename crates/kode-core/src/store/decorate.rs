@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::counters::Counters;
 use super::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
-    Lease, Leases, Store, StoreResult,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
+    Journal, Lease, Leases, Node, Nodes, Store, StoreResult,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Millis, Seq};
@@ -66,6 +66,11 @@ pub trait Decorator: Send + Sync + 'static {
         self.inner().release(lease, clean).await
     }
 
+    /// As [`Leases::holder`].
+    async fn holder(&self, agent: &AgentId, now: Millis) -> StoreResult<Option<Holder>> {
+        self.inner().holder(agent, now).await
+    }
+
     /// As [`Leases::unfinished`].
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         self.inner().unfinished().await
@@ -116,6 +121,21 @@ pub trait Decorator: Send + Sync + 'static {
     async fn ready(&self) -> StoreResult<()> {
         self.inner().ready().await
     }
+
+    /// As [`Nodes::announce`].
+    async fn announce(&self, node: &Node, ttl: Millis, now: Millis) -> StoreResult<()> {
+        self.inner().announce(node, ttl, now).await
+    }
+
+    /// As [`Nodes::withdraw`].
+    async fn withdraw(&self, id: &str) -> StoreResult<()> {
+        self.inner().withdraw(id).await
+    }
+
+    /// As [`Nodes::nodes`].
+    async fn nodes(&self, now: Millis) -> StoreResult<Vec<Node>> {
+        self.inner().nodes(now).await
+    }
 }
 
 #[async_trait]
@@ -155,6 +175,10 @@ impl<T: Decorator> Leases for T {
 
     async fn release(&self, lease: Lease, clean: bool) -> StoreResult<()> {
         Decorator::release(self, lease, clean).await
+    }
+
+    async fn holder(&self, agent: &AgentId, now: Millis) -> StoreResult<Option<Holder>> {
+        Decorator::holder(self, agent, now).await
     }
 
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
@@ -210,5 +234,20 @@ impl<T: Decorator> Catalog for T {
 
     fn counters(&self) -> Option<&dyn Counters> {
         Decorator::counters(self)
+    }
+}
+
+#[async_trait]
+impl<T: Decorator> Nodes for T {
+    async fn announce(&self, node: &Node, ttl: Millis, now: Millis) -> StoreResult<()> {
+        Decorator::announce(self, node, ttl, now).await
+    }
+
+    async fn withdraw(&self, id: &str) -> StoreResult<()> {
+        Decorator::withdraw(self, id).await
+    }
+
+    async fn nodes(&self, now: Millis) -> StoreResult<Vec<Node>> {
+        Decorator::nodes(self, now).await
     }
 }

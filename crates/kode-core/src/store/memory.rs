@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::counters::{Counters, Day};
 use super::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Journal,
-    Lease, Leases, StoreError, StoreResult, blob, check_runs,
+    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
+    Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult, blob, check_runs,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Epoch, Millis, Seq};
@@ -22,6 +22,7 @@ use crate::id::{AgentId, Epoch, Millis, Seq};
 pub struct MemoryStore {
     agents: Arc<Mutex<BTreeMap<AgentId, Record>>>,
     counts: Arc<Mutex<BTreeMap<(Day, String), u64>>>,
+    nodes: NodeTable,
 }
 
 /// All that is known of one name. One without entries is no agent: a name that was leased, or a tombstone.
@@ -194,6 +195,13 @@ impl Leases for MemoryStore {
         Ok(())
     }
 
+    async fn holder(&self, agent: &AgentId, now: Millis) -> StoreResult<Option<Holder>> {
+        let told =
+            |held: &Held| Holder { holder: held.holder.clone(), epoch: held.epoch, expires: held.expires };
+        let held = |record: &Record| record.lease.as_ref().filter(|held| held.expires > now).map(told);
+        Ok(self.look(agent, held).flatten())
+    }
+
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         let agents = self.lock();
         Ok(agents.iter().filter(|(_, record)| record.unfinished).map(|(id, _)| id.clone()).collect())
@@ -292,5 +300,22 @@ impl Counters for MemoryStore {
     async fn count(&self, name: &str, day: Day) -> StoreResult<u64> {
         let counts = self.counts.lock().expect("nothing panics while it holds this lock");
         Ok(counts.get(&(day, name.to_owned())).copied().unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Nodes for MemoryStore {
+    async fn announce(&self, node: &Node, ttl: Millis, now: Millis) -> StoreResult<()> {
+        self.nodes.announce(node, ttl, now);
+        Ok(())
+    }
+
+    async fn withdraw(&self, id: &str) -> StoreResult<()> {
+        self.nodes.withdraw(id);
+        Ok(())
+    }
+
+    async fn nodes(&self, now: Millis) -> StoreResult<Vec<Node>> {
+        Ok(self.nodes.nodes(now))
     }
 }

@@ -1,4 +1,4 @@
-//! The store ports: journal, leases, checkpoints, blobs, catalog. One contract, one conformance suite
+//! The store ports: journal, leases, checkpoints, blobs, catalog, nodes. One contract, one conformance suite
 //! (`kode_testkit::store_suite`), and [`memory`] as its executable specification.
 //!
 //! ```text
@@ -23,11 +23,13 @@ use crate::id::{AgentId, Cursor, Epoch, Millis, Seq};
 use counters::Counters;
 
 pub use blob::{BLOB_MAX, BLOBS_MAX, BlobName, BlobPart, Blobs, InvalidBlobName};
+pub use nodes::{Node, NodeTable, Nodes};
 
 pub mod blob;
 pub mod counters;
 pub mod decorate;
 pub mod memory;
+pub mod nodes;
 
 /// What an append survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +48,17 @@ pub struct Lease {
     /// The writer's term.
     pub epoch: Epoch,
     /// When it ends unless renewed; `u64::MAX` where only the process's end ends it.
+    pub expires: Millis,
+}
+
+/// Who may write to an agent now, as it is told to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The name that it took the lease under: a node's id.
+    pub holder: String,
+    /// The term of the lease in force.
+    pub epoch: Epoch,
+    /// When it ends unless renewed, by the asker's clock.
     pub expires: Millis,
 }
 
@@ -233,6 +246,9 @@ pub trait Journal: Send + Sync {
 }
 
 /// Who may write.
+///
+/// `now` is the caller's own clock, taken before the call, and `expires` is told by it. A store whose clock is its
+/// own (a server with many callers) judges by that one whether a lease has ended, and believes no caller's.
 #[async_trait]
 pub trait Leases: Send + Sync {
     /// Takes the right to write, with an epoch by [`Epoch::grant`]: above every one granted before, also to
@@ -257,6 +273,13 @@ pub trait Leases: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     async fn release(&self, lease: Lease, clean: bool) -> StoreResult<()>;
+
+    /// Who has the lease, for those who look for the agent's node: it is not taken, and nothing is changed. `None`
+    /// where nobody has it, or it has ended. A store that one process has to itself knows only of its own leases.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn holder(&self, agent: &AgentId, now: Millis) -> StoreResult<Option<Holder>>;
 
     /// Agents that may have unfinished work: every one whose last lease was not given back clean. A
     /// superset, found without looking at every agent.
@@ -315,6 +338,6 @@ pub trait Catalog: Send + Sync {
 }
 
 /// A whole store.
-pub trait Store: Journal + Leases + Checkpoints + Blobs + Catalog + 'static {}
+pub trait Store: Journal + Leases + Checkpoints + Blobs + Catalog + Nodes + 'static {}
 
-impl<T: Journal + Leases + Checkpoints + Blobs + Catalog + 'static> Store for T {}
+impl<T: Journal + Leases + Checkpoints + Blobs + Catalog + Nodes + 'static> Store for T {}

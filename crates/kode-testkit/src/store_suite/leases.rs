@@ -2,30 +2,27 @@
 
 use futures_util::future::join_all;
 use kode_core::id::Seq;
-use kode_core::store::{
-    Checkpoint, Checkpoints, Durability, Journal, Leases, Store, StoreError, StoreResult,
-};
+use kode_core::store::{Checkpoint, Checkpoints, Durability, Head, Journal, Leases, Store, StoreError};
 
 use super::Bench;
 use super::checkpoints::checkpoint;
 use super::pen::{HOLDER, NOW, Pen, TTL, all, id, step};
+use super::time::{Clock, Time};
 
 const OTHER: &str = "node-2";
 
-fn held<T>() -> StoreResult<T> {
-    Err(StoreError::Held { until: NOW + TTL, holder: HOLDER.into() })
-}
-
 /// Up to the very millisecond of its end, and not beyond.
 pub async fn g5_another_holder_is_refused_until_the_lease_expires<B: Bench>(bench: B) {
-    let (store, agent) = (bench.open().await, id("a"));
-    let mut pen = Pen::take(&store, &agent).await;
-    assert_eq!(pen.lease.expires, NOW + TTL);
-    assert_eq!(store.acquire(&agent, OTHER, TTL, NOW).await, held());
-    assert_eq!(store.acquire(&agent, OTHER, TTL, NOW + TTL - 1).await, held());
-    pen.write(&store, vec![step(1)]).await;
-    let taken = store.acquire(&agent, OTHER, TTL, NOW + TTL).await.expect("the lease has expired");
-    assert!(taken.epoch > pen.epoch());
+    let (store, agent, time) = (bench.open().await, id("a"), Time::begin(&bench));
+    let take = async |ttl, now| {
+        let lease = store.acquire(&agent, HOLDER, ttl, now).await?;
+        Pen { lease: lease.clone(), head: Head::default() }.write(&store, vec![step(1)]).await;
+        Ok(lease)
+    };
+    let (old, taken) = time.take_over(&store, &agent, OTHER, take).await;
+    assert!(taken.epoch > old.epoch);
+    let pen =
+        Pen { lease: old, head: store.head(&agent).await.expect("the head can be read").unwrap_or_default() };
     let batch = pen.entries([(step(2), 1)]);
     let refused = store.append(&pen.lease, Seq(1), &batch, Durability::Synced).await;
     assert_eq!(refused, Err(StoreError::Fenced { epoch: pen.epoch(), current: taken.epoch }));
@@ -33,13 +30,30 @@ pub async fn g5_another_holder_is_refused_until_the_lease_expires<B: Bench>(benc
 
 /// From the time given, not from the old end.
 pub async fn renewing_prolongs<B: Bench>(bench: B) {
-    let (store, agent) = (bench.open().await, id("a"));
-    let pen = Pen::take(&store, &agent).await;
-    let renewed = store.renew(&pen.lease, TTL, NOW + 1_000).await.expect("the lease is in force");
-    assert_eq!((renewed.epoch, renewed.expires), (pen.epoch(), NOW + 1_000 + TTL));
-    let refused = store.acquire(&agent, OTHER, TTL, NOW + TTL).await;
-    assert_eq!(refused, Err(StoreError::Held { until: renewed.expires, holder: HOLDER.into() }));
-    store.acquire(&agent, OTHER, TTL, renewed.expires).await.expect("the lease has expired");
+    let (store, agent, time) = (bench.open().await, id("a"), Time::begin(&bench));
+    let lease = store.acquire(&agent, HOLDER, time.ttl(), NOW).await.expect("the lease is free");
+    let renewed = store.renew(&lease, TTL, NOW + 1_000).await.expect("the lease is in force");
+    assert_eq!((renewed.epoch, renewed.expires), (lease.epoch, NOW + 1_000 + TTL));
+    let beyond_the_old_end = time.pass(time.ttl()).await;
+    let refused = store.acquire(&agent, OTHER, TTL, beyond_the_old_end).await;
+    match time.clock() {
+        Clock::Callers => time.assert_held(refused, renewed.expires),
+        Clock::Stores => time.assert_held(refused, NOW + TTL),
+    }
+    let renew = async |ttl, now| store.renew(&renewed, ttl, now).await;
+    time.take_over(&store, &agent, OTHER, renew).await;
+}
+
+/// Nor how long it says that it has been: a lease ends by the clock that counts. Where that is the caller's, it is
+/// believed, and this is what the callers of such a store have to get right.
+pub async fn g5_a_wrong_clock_takes_no_lease_of_a_store_with_its_own<B: Bench>(bench: B) {
+    let (store, agent, time) = (bench.open().await, id("a"), Time::begin(&bench));
+    Pen::take(&store, &agent).await;
+    let refused = store.acquire(&agent, OTHER, TTL, NOW + 10 * TTL).await;
+    match time.clock() {
+        Clock::Callers => assert!(refused.is_ok(), "{refused:?}"),
+        Clock::Stores => time.assert_held(refused, NOW + 11 * TTL),
+    }
 }
 
 /// A holder that comes again gets a higher epoch at once; what it held before is fenced.
@@ -56,10 +70,11 @@ pub async fn g5_the_same_holder_fences_its_older_self<B: Bench>(bench: B) {
 
 /// Every kind of write, before and after the new writer has written.
 pub async fn g5_an_old_epoch_is_fenced_at_every_write<B: Bench>(bench: B) {
-    let (store, agent) = (bench.open().await, id("a"));
+    let (store, agent, time) = (bench.open().await, id("a"), Time::begin(&bench));
     let mut old = Pen::take(&store, &agent).await;
     old.write_steps(&store, 2).await;
-    let lease = store.acquire(&agent, OTHER, TTL, NOW + TTL).await.expect("the lease has expired");
+    let renew = async |ttl, now| store.renew(&old.lease, ttl, now).await;
+    let (_, lease) = time.take_over(&store, &agent, OTHER, renew).await;
     let mut new = Pen { lease, head: old.head };
     assert_fenced(&store, &old, new.epoch()).await;
     let saved = checkpoint(2, "new");
@@ -102,11 +117,11 @@ pub async fn a_lease_given_back_writes_nothing<B: Bench>(bench: B) {
 
 /// It neither ends the lease in force nor clears the mark of unfinished work.
 pub async fn giving_back_an_old_lease_has_no_effect<B: Bench>(bench: B) {
-    let (store, agent) = (bench.open().await, id("a"));
+    let (store, agent, time) = (bench.open().await, id("a"), Time::begin(&bench));
     let old = Pen::take(&store, &agent).await;
     let mut new = Pen::take(&store, &agent).await;
     store.release(old.lease.clone(), true).await.expect("nothing happens");
-    assert_eq!(store.acquire(&agent, OTHER, TTL, NOW).await, held());
+    time.assert_held(store.acquire(&agent, OTHER, TTL, NOW).await, NOW + TTL);
     assert_eq!(store.unfinished().await, Ok(vec![agent.clone()]));
     new.write_steps(&store, 1).await;
     store.release(new.lease, true).await.expect("a lease can be given back");
@@ -122,7 +137,7 @@ pub async fn g5_of_racing_holders_one_gets_the_lease<B: Bench>(bench: B) {
     let won: Vec<_> = results.iter().flatten().collect();
     let refused = results.iter().filter(|result| matches!(result, Err(StoreError::Held { .. }))).count();
     assert_eq!((won.len(), refused), (1, 15), "{results:?}");
-    let mut pen = Pen { lease: won[0].clone(), head: kode_core::store::Head::default() };
+    let mut pen = Pen { lease: won[0].clone(), head: Head::default() };
     pen.write_steps(&store, 1).await;
 }
 

@@ -1,7 +1,8 @@
 //! The conformance suite of the store ports: what every store and every decorator of one must do.
 //!
 //! A backend's whole test file is a [`Bench`] and one line, `kode_testkit::store_suite!(MyBench::new());`, which
-//! makes one test of each case. The cases know nothing of any backend, and none of them waits.
+//! makes one test of each case. The cases know nothing of any backend, and none of them waits, but for the end of a
+//! lease where the store's own clock counts.
 //!
 //! ```
 //! use kode_core::store::memory::MemoryStore;
@@ -36,9 +37,13 @@ pub mod epochs;
 pub mod facts;
 pub mod journal;
 pub mod leases;
+pub mod nodes;
 pub mod pen;
 pub mod reading;
 pub mod script;
+pub mod time;
+
+pub use time::Clock;
 
 /// Where a case gets its store: each bench is one store, empty at first.
 #[async_trait]
@@ -54,6 +59,11 @@ pub trait Bench: Send + Sync {
     /// that at all. Without it the cases about power test the death of the process alone.
     async fn power_cut(&self) -> bool {
         false
+    }
+
+    /// Whose clock says when a lease has ended.
+    fn clock(&self) -> Clock {
+        Clock::Callers
     }
 }
 
@@ -98,6 +108,7 @@ macro_rules! store_suite {
         $crate::store_suite!(@room leases, $bench, [
             g5_another_holder_is_refused_until_the_lease_expires,
             renewing_prolongs,
+            g5_a_wrong_clock_takes_no_lease_of_a_store_with_its_own,
             g5_the_same_holder_fences_its_older_self,
             g5_an_old_epoch_is_fenced_at_every_write,
             a_lease_given_back_writes_nothing,
@@ -154,6 +165,12 @@ macro_rules! store_suite {
             the_store_is_ready,
             counts_add_up_for_all_and_over_reopening,
         ]);
+        $crate::store_suite!(@room nodes, $bench, [
+            nodes_are_found_while_they_are_there,
+            a_node_that_says_nothing_is_forgotten,
+            the_holder_of_an_agent_is_told,
+            a_lease_that_has_ended_has_no_holder,
+        ]);
     };
     (@room $room:ident, $bench:expr, [$($case:ident),* $(,)?]) => {
         mod $room {
@@ -202,6 +219,7 @@ mod tests {
             include_str!("blobs.rs"),
             include_str!("elision.rs"),
             include_str!("catalog.rs"),
+            include_str!("nodes.rs"),
         ];
         let cases = rooms.iter().flat_map(|room| room.split("pub async fn ").skip(1));
         let names = cases.filter_map(|rest| rest.split('<').next());
