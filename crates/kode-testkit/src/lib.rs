@@ -12,6 +12,7 @@ pub mod rounds;
 pub mod sandbox_suite;
 pub mod scenario;
 pub mod scripted_model;
+pub mod servers;
 pub mod store_suite;
 pub mod survivors;
 pub mod workspace;

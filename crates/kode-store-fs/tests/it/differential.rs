@@ -3,7 +3,7 @@
 use kode_core::store::memory::MemoryStore;
 use kode_store_fs::FsStore;
 use kode_testkit::rounds::cases;
-use kode_testkit::store_suite::{run, script};
+use kode_testkit::store_suite::{Clock, run, script};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -15,7 +15,7 @@ fn files_and_memory_say_the_same() {
     let outcome = TestRunner::new(config).run(&scripts, |ops| {
         let dir = tempfile::tempdir().unwrap();
         let files = FsStore::open(dir.path()).unwrap();
-        run(async { assert!(script::run(&MemoryStore::new(), &files, &ops).await > 0) });
+        run(async { assert!(script::run(&MemoryStore::new(), &files, Clock::Callers, &ops).await > 0) });
         Ok(())
     });
     outcome.unwrap();

@@ -1,12 +1,13 @@
 //! Random operations on two stores at once: whatever is done, both say the same.
 
-use kode_core::id::{AgentId, Cursor, Millis, Seq};
-use kode_core::store::{After, Durability, Head, Lease, Store, StoreResult};
+use kode_core::id::{AgentId, Cursor, Epoch, Millis, Seq};
+use kode_core::store::{After, Durability, Head, Holder, Lease, Store, StoreError, StoreResult};
 
 use super::blobs::name;
 use super::checkpoints::checkpoint;
 use super::elision::runs;
 use super::pen::{NOW, Pen, TTL, all, chunk, id, step};
+use super::time::Clock;
 
 /// One operation, as four random bytes: which, on what, and two amounts. Every value is one.
 pub type Op = [u8; 4];
@@ -14,20 +15,23 @@ pub type Op = [u8; 4];
 const AGENTS: [&str; 3] = ["user:1", "user:12", "user:1:session:a"];
 const HOLDERS: [&str; 2] = ["node-1", "node-2"];
 
-/// Both stores do the same; leases and times are common, since both grant the same epochs.
+/// Both stores do the same; leases are common, since both grant the same epochs.
 struct Pair<'s, A, B> {
     stores: (&'s A, &'s B),
+    /// The second's: the first believes its callers.
+    clock: Clock,
     now: Millis,
     /// Every lease that was ever granted, the last one last.
     leases: Vec<Lease>,
 }
 
-/// Does the operations on both stores; tells how many had an effect.
+/// Does the operations on both stores; tells how many had an effect. `a` believes its callers what time it is; `b` may
+/// have a clock of its own, and then `a` is told what `b`'s is, by the epochs that it grants.
 ///
 /// # Panics
 /// If the stores differ.
-pub async fn run<A: Store, B: Store>(a: &A, b: &B, script: &[Op]) -> usize {
-    let mut pair = Pair { stores: (a, b), now: NOW, leases: Vec::new() };
+pub async fn run<A: Store, B: Store>(a: &A, b: &B, clock: Clock, script: &[Op]) -> usize {
+    let mut pair = Pair { stores: (a, b), clock, now: NOW, leases: Vec::new() };
     let mut effective = 0;
     for (number, op) in script.iter().enumerate() {
         let (left, right) = pair.step(*op).await;
@@ -38,13 +42,21 @@ pub async fn run<A: Store, B: Store>(a: &A, b: &B, script: &[Op]) -> usize {
     effective
 }
 
+/// A time at which this epoch is the first that is granted.
+fn time_of(epoch: Epoch) -> Millis {
+    let first = Epoch::grant(Epoch::ZERO, Epoch::ZERO, NOW);
+    NOW + Millis::from(epoch.0 - first.0) * 8_000
+}
+
 fn said<T: std::fmt::Debug>(a: StoreResult<T>, b: StoreResult<T>) -> (String, String) {
     (format!("{a:?}"), format!("{b:?}"))
 }
 
 impl<A: Store, B: Store> Pair<'_, A, B> {
     async fn step(&mut self, [kind, what, x, y]: Op) -> (String, String) {
-        self.now += Millis::from(y) * 200;
+        if self.clock == Clock::Callers {
+            self.now += Millis::from(y) * 200;
+        }
         let agent = id(AGENTS[usize::from(what) % AGENTS.len()]);
         // Mostly the newest lease of the agent, sometimes any.
         let mut candidates = self.leases.iter().rev().filter(|lease| lease.agent == agent || x > 230);
@@ -53,9 +65,11 @@ impl<A: Store, B: Store> Pair<'_, A, B> {
         match (kind % 16, lease) {
             (0..=1, _) | (_, None) => self.acquire(&agent, x).await,
             (2..=8, Some(lease)) => self.append(&lease, x, y).await,
+            (9, Some(lease)) if y < 64 && self.clock == Clock::Stores => self.expire(&lease).await,
             (9, Some(lease)) => {
                 said(a.renew(&lease, TTL, self.now).await, b.renew(&lease, TTL, self.now).await)
             }
+            (15, Some(_)) => self.holder(&agent).await,
             (10, Some(lease)) => {
                 let clean = y.is_multiple_of(2);
                 said(a.release(lease.clone(), clean).await, b.release(lease, clean).await)
@@ -75,12 +89,50 @@ impl<A: Store, B: Store> Pair<'_, A, B> {
     }
 
     async fn acquire(&mut self, agent: &AgentId, x: u8) -> (String, String) {
-        let (holder, ttl) = (HOLDERS[usize::from(x) % HOLDERS.len()], TTL / 4);
         let (a, b) = self.stores;
-        let both =
-            (a.acquire(agent, holder, ttl, self.now).await, b.acquire(agent, holder, ttl, self.now).await);
-        self.leases.extend(both.0.iter().cloned());
-        said(both.0, both.1)
+        let holder = HOLDERS[usize::from(x) % HOLDERS.len()];
+        // A script takes less than the longer ttl, by a clock that nobody can set.
+        let ttl = if self.clock == Clock::Stores { TTL * 100 } else { TTL / 4 };
+        let granted = b.acquire(agent, holder, ttl, self.now).await;
+        let now = match &granted {
+            Ok(lease) if self.clock == Clock::Stores => time_of(lease.epoch),
+            Ok(_) | Err(_) => self.now,
+        };
+        let expected = a.acquire(agent, holder, ttl, now).await;
+        self.leases.extend(expected.iter().cloned());
+        said(self.timeless(expected), self.timeless(granted))
+    }
+
+    /// A lease without its end where that is by two clocks.
+    fn timeless(&self, told: StoreResult<Lease>) -> StoreResult<Lease> {
+        match (self.clock, told) {
+            (Clock::Stores, Ok(lease)) => Ok(Lease { expires: 0, ..lease }),
+            (Clock::Stores, Err(StoreError::Held { holder, .. })) => {
+                Err(StoreError::Held { until: 0, holder })
+            }
+            (_, told) => told,
+        }
+    }
+
+    /// Lets a lease end, if it is in force: by a renewal that is over when it returns.
+    async fn expire(&self, lease: &Lease) -> (String, String) {
+        let (a, b) = self.stores;
+        // Long ago by the clock of the first, and no time at all by that of the second.
+        said(a.renew(lease, 0, 0).await.map(|_| ()), b.renew(lease, 0, self.now).await.map(|_| ()))
+    }
+
+    async fn holder(&self, agent: &AgentId) -> (String, String) {
+        let (a, b) = self.stores;
+        let now = if self.clock == Clock::Stores { 1 } else { self.now };
+        let both = (a.holder(agent, now).await, b.holder(agent, now).await);
+        let expires = |clock| {
+            move |holder: Holder| match clock {
+                Clock::Callers => holder,
+                Clock::Stores => Holder { expires: 0, ..holder },
+            }
+        };
+        let timeless = |told: StoreResult<Option<Holder>>| told.map(|told| told.map(expires(self.clock)));
+        said(timeless(both.0), timeless(both.1))
     }
 
     /// A batch of zero to three entries with zero to four events each, sometimes at a wrong place.
