@@ -1,0 +1,58 @@
+//! The same on a cluster: of one node, which refuses whatever is not in one slot as every cluster does; and of three,
+//! where agents and the index are on different nodes.
+
+use async_trait::async_trait;
+use kode_core::store::Catalog as _;
+use kode_store_redis::RedisStore;
+use kode_testkit::servers::RedisCluster;
+use kode_testkit::store_suite::pen::{Pen, all, id};
+use kode_testkit::store_suite::{Bench, Clock, run};
+
+struct Private(RedisCluster);
+
+impl Private {
+    fn start() -> Option<Self> {
+        RedisCluster::start(1).map(Self)
+    }
+}
+
+async fn open(cluster: &RedisCluster) -> RedisStore {
+    RedisStore::open(&cluster.url().parse().expect("it is a url")).await.expect("the cluster is there")
+}
+
+#[async_trait]
+impl Bench for Private {
+    type Store = RedisStore;
+
+    async fn open(&self) -> RedisStore {
+        open(&self.0).await
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Stores
+    }
+}
+
+kode_testkit::store_suite!(Private::start()?);
+
+#[test]
+fn agents_are_spread_over_three_nodes_and_found_on_each() {
+    let Some(cluster) = RedisCluster::start(3) else { return };
+    run(async {
+        let store = open(&cluster).await;
+        let names: Vec<String> = (0..60).map(|number| format!("user:{number:02}")).collect();
+        for name in &names {
+            Pen::take(&store, &id(name)).await.write_steps(&store, 2).await;
+        }
+        let (again, expected) = (open(&cluster).await, names.iter().map(|name| id(name)).collect::<Vec<_>>());
+        assert_eq!(again.list("", None, 100).await, Ok(expected.clone()));
+        assert_eq!(kode_core::store::Leases::unfinished(&again).await, Ok(expected.clone()));
+        for agent in &expected {
+            assert_eq!(all(&again, agent).await.len(), 2);
+        }
+        for node in 0..3 {
+            let keys = cluster.node(node).say(&["DBSIZE"]).expect("the node answers");
+            assert_ne!(keys, ":0\r\n", "node {node} has nothing");
+        }
+    });
+}
