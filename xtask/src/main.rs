@@ -19,6 +19,7 @@ mod mutants;
 mod needs;
 mod nextest;
 mod report;
+mod servers;
 mod soak;
 mod spdx;
 mod step;

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::{bail, ensure};
 
 use crate::context::{Context, run, succeeds};
+use crate::servers;
 
 /// One thing that must be on the machine.
 pub(crate) struct Need {
@@ -26,6 +27,8 @@ pub(crate) struct Need {
 enum Source {
     /// A Debian package; installing needs root.
     Debian(&'static str),
+    /// The same of a server, which tests start by themselves (`kode_testkit::servers`); nothing else does.
+    DebianServer(&'static str),
     /// A crate with a binary.
     Cargo(&'static str),
     /// Python packages, in the virtual environment [`VENV`].
@@ -75,6 +78,14 @@ pub(crate) const PERL: Need = Need {
     stand_in: Some("the simulated disk alone"),
 };
 
+pub(crate) const REDIS: Need = Need {
+    name: "redis-server",
+    probe: &["redis-server", "--version"],
+    source: Source::DebianServer("redis-server"),
+    used_by: "the tests of the redis store",
+    stand_in: None,
+};
+
 pub(crate) const PYTHON: Need = Need {
     name: "python3 with venv",
     probe: &["python3", "-c", "import venv, ensurepip"],
@@ -115,6 +126,9 @@ impl Need {
     fn install(&self, context: &Context) -> anyhow::Result<()> {
         match self.source {
             Source::Debian(package) => install_debian(context, package)?,
+            Source::DebianServer(package) => {
+                servers::without_starting(|| install_debian(context, package))?;
+            }
             Source::Cargo(name) => context.run_cargo(&["install", name, "--locked"])?,
             Source::Python(packages) => install_python(context, packages)?,
         }
