@@ -116,7 +116,7 @@ pub(crate) struct Places {
     /// The configuration file; ./kode.toml is read if it is there.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The store, such as fs:./.kode.
+    /// The store, such as fs:./.kode or redis://127.0.0.1:6379.
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
     /// The parent of every agent's work directory.
@@ -148,7 +148,7 @@ pub(crate) struct Target {
     /// The configuration file; ./kode.toml is read if it is there.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The store, such as fs:./.kode.
+    /// The store, such as fs:./.kode or redis://127.0.0.1:6379.
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
 }

@@ -7,31 +7,39 @@ use kode_core::id::TemplateId;
 use kode_core::model::Model;
 use kode_core::runtime::{Runtime, RuntimeBuilder};
 use kode_core::sandbox::SandboxFactory;
-use kode_core::store::Store;
+use kode_core::store::{Store, StoreResult};
 /// The one parser of event streams, for the command's own as well.
 pub(crate) use kode_provider_glm::sse::{Frame, Sse};
 use kode_provider_glm::{DEFAULT_BASE_URL, Glm, GlmConfig, GlmKey};
 use kode_sandbox::{Layer, LocalSandbox};
 pub(crate) use kode_store_fs::{Fit, FsStore, Repair, Report};
+use kode_store_redis::RedisStore;
+pub(crate) use kode_store_redis::RedisUrl;
 
 use crate::config::{Env, KEY_NAMES, Settings, StoreUrl, glm_key};
 use crate::demo::DemoModel;
 use crate::failure::Failure;
 
 /// The store for a command that writes.
-pub(crate) fn store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
-    let StoreUrl::Fs(dir) = url;
-    let store = FsStore::open(dir);
-    Ok(Arc::new(
-        store.map_err(|e| Failure::failed(format!("the store {} cannot be opened: {e}", dir.display())))?,
-    ))
+pub(crate) async fn store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
+    let opened: StoreResult<Arc<dyn Store>> = match url {
+        StoreUrl::Fs(dir) => FsStore::open(dir).map(|store| Arc::new(store) as _),
+        StoreUrl::Redis(url) => return Ok(Arc::new(redis(url).await?)),
+    };
+    opened.map_err(|e| Failure::failed(format!("the store {url} cannot be opened: {e}")))
+}
+
+/// A redis store, also for a command that looks after it.
+pub(crate) async fn redis(url: &RedisUrl) -> Result<RedisStore, Failure> {
+    RedisStore::open(url).await.map_err(|e| Failure::failed(format!("the store {url} cannot be opened: {e}")))
 }
 
 /// The store for a command that writes to what is there, and makes none.
-pub(crate) fn existing_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
-    let StoreUrl::Fs(dir) = url;
-    is_there(dir)?;
-    store(url)
+pub(crate) async fn existing_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
+    if let StoreUrl::Fs(dir) = url {
+        is_there(dir)?;
+    }
+    store(url).await
 }
 
 fn is_there(dir: &Path) -> Result<(), Failure> {
@@ -45,12 +53,11 @@ fn is_there(dir: &Path) -> Result<(), Failure> {
 }
 
 /// The store for a command that only reads, also while a server has it.
-pub(crate) fn store_to_read(dir: &Path) -> Result<Arc<dyn Store>, Failure> {
+pub(crate) async fn store_to_read(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
+    let StoreUrl::Fs(dir) = url else { return store(url).await };
     is_there(dir)?;
     let store = FsStore::open_read_only(dir);
-    Ok(Arc::new(
-        store.map_err(|e| Failure::failed(format!("the store {} cannot be read: {e}", dir.display())))?,
-    ))
+    Ok(Arc::new(store.map_err(|e| Failure::failed(format!("the store {url} cannot be read: {e}")))?))
 }
 
 /// A store of files, for a command that looks after it. `write`: whether it changes anything.

@@ -5,6 +5,7 @@ mod nearest;
 
 pub(crate) use self::nearest::nearest;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use kode_core::template::Template;
 
 use crate::args::{Places, Serve};
+use crate::compose::RedisUrl;
 use crate::config::file::ConfigFile;
 use crate::failure::Failure;
 use crate::templates;
@@ -28,10 +30,22 @@ pub(crate) fn process_env(name: &str) -> Option<String> {
 }
 
 /// A store by its URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum StoreUrl {
     /// `fs:DIR`.
     Fs(PathBuf),
+    /// `redis://HOST:PORT`, or `rediss://` for TLS.
+    Redis(Box<RedisUrl>),
+}
+
+/// As a person may see it: without a password.
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fs(dir) => write!(f, "fs:{}", dir.display()),
+            Self::Redis(url) => url.fmt(f),
+        }
+    }
 }
 
 /// What every command that touches agents needs.
@@ -157,10 +171,15 @@ pub(crate) fn secret(name: &str, env: Env<'_>) -> Result<Option<String>, Failure
 fn store_url(url: &str) -> Result<StoreUrl, Failure> {
     match url.split_once(':') {
         Some(("fs", dir)) if !dir.is_empty() => Ok(StoreUrl::Fs(dir.into())),
-        Some((kind @ ("redis" | "rediss" | "postgres"), _)) => {
-            Err(Failure::usage(format!("this version has no {kind} store; use fs:DIR")))
+        Some(("redis" | "rediss", _)) => {
+            url.parse().map(|url| StoreUrl::Redis(Box::new(url))).map_err(Failure::usage)
         }
-        _ => Err(Failure::usage("the store is not known; it looks like fs:DIR, such as fs:./.kode")),
+        Some((kind @ "postgres", _)) => {
+            Err(Failure::usage(format!("this version has no {kind} store; use fs:DIR or redis://HOST:PORT")))
+        }
+        _ => Err(Failure::usage(
+            "the store is not known; it looks like fs:DIR, such as fs:./.kode, or redis://HOST:PORT",
+        )),
     }
 }
 
@@ -211,8 +230,18 @@ mod tests {
 
     #[test]
     fn an_unknown_store_is_refused_with_what_would_do() {
-        for url in ["redis://x", "mysql://x", "fs:", ""] {
+        for url in ["postgres://x", "mysql://x", "fs:", ""] {
             assert!(matches!(store_url(url), Err(Failure::Usage(why)) if why.contains("fs:DIR")));
         }
+        for url in ["redis://", "redis://x?durable=yes", "redis://x?durability=perhaps"] {
+            assert!(matches!(store_url(url), Err(Failure::Usage(why)) if why.contains("redis://127.0.0.1")));
+        }
+    }
+
+    #[test]
+    fn a_redis_store_is_shown_without_its_password() {
+        let url = store_url("rediss://user:secret@redis.example:6380?prefix=team").unwrap();
+        assert_eq!(url.to_string(), "rediss://redis.example:6380?prefix=team");
+        assert!(!format!("{url:?}").contains("secret"));
     }
 }

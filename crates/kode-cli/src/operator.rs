@@ -96,7 +96,7 @@ pub(crate) trait Operator: Send + Sync {
 }
 
 /// The way that the flags name.
-pub(crate) fn open(target: &Target, access: Access) -> Result<Box<dyn Operator>, Failure> {
+pub(crate) async fn open(target: &Target, access: Access) -> Result<Box<dyn Operator>, Failure> {
     let Target { server, config, store } = target;
     if let Some(url) = server {
         return Ok(Box::new(Remote::new(url, &process_env)?));
@@ -107,7 +107,7 @@ pub(crate) fn open(target: &Target, access: Access) -> Result<Box<dyn Operator>,
     };
     let places = Places { config: config.clone(), store: store.clone(), workspace };
     let settings = Settings::resolve(None, &places, &process_env)?;
-    Ok(Box::new(Local::open(&settings, &access)?))
+    Ok(Box::new(Local::open(&settings, &access).await?))
 }
 
 /// Asks for something and reads the answer.

@@ -56,10 +56,10 @@ struct Page {
 }
 
 fn ls(list: &List) -> Result<(), Failure> {
-    let operator = operator::open(&list.target, Access::Read)?;
     let prefix = query_value(&list.prefix)?;
     let mut out = Out::new();
     commands::block_on(async {
+        let operator = operator::open(&list.target, Access::Read).await?;
         let mut after = String::new();
         let mut first = true;
         loop {
@@ -122,8 +122,8 @@ fn fork(fork: &Fork) -> Result<(), Failure> {
     let agent = commands::agent_id(&fork.agent)?;
     let new = fork.new.as_deref().map(commands::agent_id).transpose()?;
     let at = fork.at.as_ref().map(|at| at.parse::<u64>().map_or_else(|_| json!(at), |seq| json!(seq)));
-    let operator = operator::open(&fork.target, Access::Files { workspace: None })?;
     commands::block_on(async {
+        let operator = operator::open(&fork.target, Access::Files { workspace: None }).await?;
         let body = json!({ "workspace": fork.workspace, "at": at, "agentId": new });
         let answer = operator.request(Method::POST, &format!("/api/agents/{agent}/fork"), Some(body)).await;
         operator.close().await;
@@ -156,8 +156,8 @@ fn rm(remove: &Remove) -> Result<(), Failure> {
     if stdin().is_terminal() && !remove.yes && !confirmed(&format!("Remove {agent} with {what} for good?"))? {
         return Err(Failure::failed("nothing was removed"));
     }
-    let operator = operator::open(&remove.target, access)?;
     commands::block_on(async {
+        let operator = operator::open(&remove.target, access).await?;
         let path = format!("/api/agents/{agent}?workspace={files}");
         operator.request(Method::DELETE, &path, None).await.map_err(|refused| missing(refused, &agent))?;
         let mut out = Out::new();

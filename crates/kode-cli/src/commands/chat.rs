@@ -42,7 +42,7 @@ pub(crate) fn run(chat: &Chat) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     runtime.block_on(async {
-        let builder = compose::runtime(&settings, compose::store(&settings.store)?, model)?;
+        let builder = compose::runtime(&settings, compose::store(&settings.store).await?, model)?;
         let pool = Pool::new(builder.build().map_err(Failure::usage)?, PoolOptions::default());
         let ended = Talk::new(pool.clone(), agent, chat)?.talk().await;
         pool.shutdown(GRACE).await;

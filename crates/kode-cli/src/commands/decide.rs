@@ -14,8 +14,8 @@ pub(crate) fn run(command: &Decide, decision: Decision) -> Result<(), Failure> {
     let agent = commands::agent_id(&command.agent)?;
     let call = CallId::new(command.call.as_str());
     let verdict = Verdict { agent, call, decision, note: command.note.clone() };
-    let operator = operator::open(&command.target, Access::Write)?;
     let goes_on = commands::block_on(async {
+        let operator = operator::open(&command.target, Access::Write).await?;
         operator.decide(&verdict).await.map_err(|refused| with_a_way_on(refused, &verdict))
     })?;
     let mut out = Out::new();

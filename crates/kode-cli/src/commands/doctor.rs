@@ -2,7 +2,6 @@
 //! reached. Writes nothing but two short-lived files in the workspace.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use kode_core::sandbox::SandboxReport;
@@ -40,17 +39,18 @@ async fn look(settings: &Settings, without: &[String]) -> Result<Found, Failure>
     for level in LEVELS {
         levels.push((level, sandbox.prove(level).await.map_err(Failure::failed)?));
     }
-    let StoreUrl::Fs(dir) = &settings.store;
-    Ok(Found { levels, store: store(dir), model: model(settings).await })
+    Ok(Found { levels, store: store(&settings.store).await, model: model(settings).await })
 }
 
 /// Whether the store can be used; one that is not there yet can be made.
-fn store(dir: &Path) -> Result<String, String> {
-    if !dir.exists() {
-        return Ok(format!("fs:{} is not there yet and will be made", dir.display()));
+async fn store(url: &StoreUrl) -> Result<String, String> {
+    if let StoreUrl::Fs(dir) = url
+        && !dir.exists()
+    {
+        return Ok(format!("{url} is not there yet and will be made"));
     }
-    match compose::store_to_read(dir) {
-        Ok(_) => Ok(format!("fs:{} can be read", dir.display())),
+    match compose::store_to_read(url).await {
+        Ok(_) => Ok(format!("{url} can be read")),
         Err(failure) => Err(failure.why().to_owned()),
     }
 }

@@ -20,9 +20,9 @@ pub(crate) fn run(command: &Events) -> Result<(), Failure> {
     let agent = commands::agent_id(&command.agent)?;
     let channels = command.channels.as_deref().unwrap_or(CHANNELS);
     commands::check_channels(channels)?;
-    let operator = operator::open(&command.target, Access::Read)?;
     let mut printer = Printer { out: Out::new(), json: command.json };
     commands::block_on(async {
+        let operator = operator::open(&command.target, Access::Read).await?;
         let since = printer.past(&*operator, &agent, channels, Cursor(command.since)).await?;
         if command.follow {
             printer.coming(&*operator, &agent, channels, since).await?;

@@ -3,7 +3,7 @@
 mod print;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use kode_core::id::{AgentId, Seq, TemplateId};
@@ -24,20 +24,21 @@ const PAGE: usize = 1_024;
 
 pub(crate) fn run(replay: Replay) -> Result<(), Failure> {
     let settings = Settings::resolve(None, &replay.places, &process_env)?;
-    let (dir, agent) = place(&replay.what, &settings.store)?;
-    let store = compose::store_to_read(&dir)?;
+    let (url, agent) = place(&replay.what, &settings.store)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let state = runtime.block_on(fold(&store, &agent, replay.at.map(Seq)))?;
+    let state = runtime.block_on(async {
+        let store = compose::store_to_read(&url).await?;
+        fold(&store, &agent, replay.at.map(Seq)).await
+    })?;
     show(&agent, &state, &settings.templates, replay.json)
 }
 
-/// The store's directory and the agent: from a path into the store, or from an id in the configured one.
-fn place(what: &str, store: &StoreUrl) -> Result<(PathBuf, AgentId), Failure> {
-    let StoreUrl::Fs(dir) = store;
+/// The store and the agent: from a path into the store, or from an id in the configured one.
+fn place(what: &str, store: &StoreUrl) -> Result<(StoreUrl, AgentId), Failure> {
     let path = Path::new(what);
     if !what.contains('/') && !path.exists() {
-        return Ok((dir.clone(), AgentId::new(what).map_err(Failure::usage)?));
+        return Ok((store.clone(), AgentId::new(what).map_err(Failure::usage)?));
     }
     let path = path.canonicalize().map_err(|e| Failure::usage(format!("{what} cannot be read: {e}")))?;
     let journal = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(&path) };
@@ -45,7 +46,7 @@ fn place(what: &str, store: &StoreUrl) -> Result<(PathBuf, AgentId), Failure> {
     let agent = AgentId::new(name).map_err(|_| {
         Failure::usage(format!("{what} is not in an agent's journal directory STORE/<agentId>/"))
     })?;
-    Ok((journal.parent().unwrap_or(journal).to_owned(), agent))
+    Ok((StoreUrl::Fs(journal.parent().unwrap_or(journal).to_owned()), agent))
 }
 
 async fn fold(store: &Arc<dyn Store>, agent: &AgentId, at: Option<Seq>) -> Result<State, Failure> {

@@ -34,7 +34,7 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
         let metrics = Metrics::new();
         let builder = compose::runtime_in(
             &settings,
-            access.auth.store(metrics.store(counting(compose::store(&settings.store)?, &access)?)),
+            access.auth.store(metrics.store(counting(compose::store(&settings.store).await?, &access)?)),
             metrics.model(model),
             metrics.sandboxes(compose::sandboxes(&settings)?),
         );

@@ -2,6 +2,7 @@
 
 mod check;
 mod import;
+mod index;
 mod migrate;
 mod repair;
 
@@ -25,15 +26,25 @@ pub(crate) fn run(command: Store) -> Result<(), Failure> {
     match command {
         Store::Import(import) => import::run(import),
         Store::Check(what) => runtime.block_on(check::run(&what)),
-        Store::Repair(mend) => runtime.block_on(repair::run(&mend.what, mend.dry_run)),
+        Store::Repair(mend) => runtime.block_on(async {
+            match Settings::resolve(None, &mend.what.places, &process_env)?.store {
+                StoreUrl::Fs(_) => repair::run(&mend.what, mend.dry_run).await,
+                StoreUrl::Redis(url) => index::rebuild(&url, &mend.what, mend.dry_run).await,
+            }
+        }),
         Store::Migrate(mend) => runtime.block_on(migrate::run(&mend.what, mend.dry_run)),
     }
 }
 
+/// What is said where only files can be looked after.
+const NO_FILES: &str = "this looks after a store's files, and a redis store has none: its server keeps its log whole by \
+                        itself (redis-check-aof looks at one), every entry is checked as it is read, and there is one \
+                        format. `kode store repair` puts back what its index of names lost";
+
 /// The store that is meant. A directory that is none is refused instead of being made.
 fn open(what: &Check, write: bool) -> Result<FsStore, Failure> {
     let settings = Settings::resolve(None, &what.places, &process_env)?;
-    let StoreUrl::Fs(dir) = settings.store;
+    let StoreUrl::Fs(dir) = settings.store else { return Err(Failure::usage(NO_FILES)) };
     if !dir.is_dir() {
         return Err(Failure::failed(format!(
             "there is no store at {}; name one with --store fs:DIR",

@@ -28,7 +28,7 @@ use tower::ServiceExt;
 
 use super::{Operator, Refused, Told, Verdict};
 use crate::compose;
-use crate::config::{Settings, StoreUrl};
+use crate::config::Settings;
 use crate::failure::Failure;
 
 /// Who decides on a store, as on a server without authentication.
@@ -54,13 +54,10 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn open(settings: &Settings, access: &Access) -> Result<Self, Failure> {
+    pub(crate) async fn open(settings: &Settings, access: &Access) -> Result<Self, Failure> {
         let store = match access {
-            Access::Read => {
-                let StoreUrl::Fs(dir) = &settings.store;
-                compose::store_to_read(dir)?
-            }
-            Access::Write | Access::Files { .. } => compose::existing_store(&settings.store)?,
+            Access::Read => compose::store_to_read(&settings.store).await?,
+            Access::Write | Access::Files { .. } => compose::existing_store(&settings.store).await?,
         };
         let files: Arc<dyn SandboxFactory> = match access {
             Access::Read | Access::Write => Arc::new(NoFiles),

@@ -42,7 +42,7 @@ fn a_wrong_configuration_is_named() {
         &run(dir.path(), &["serve", "--demo", "--listen", "127.0.0.1:0"]),
         &["fly", "not registered"],
     );
-    assert_usage(&run(dir.path(), &["serve", "--demo", "--store", "redis://localhost"]), &["fs:DIR"]);
+    assert_usage(&run(dir.path(), &["serve", "--demo", "--store", "mysql://localhost"]), &["fs:DIR"]);
 }
 
 #[test]

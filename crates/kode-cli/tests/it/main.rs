@@ -16,6 +16,7 @@ mod glm;
 mod harness;
 mod import;
 mod kill;
+mod redis;
 mod replay;
 mod shells;
 mod spine;

@@ -40,9 +40,9 @@ struct Messages {
 
 pub(super) fn run(export: &One) -> Result<(), Failure> {
     let agent = commands::agent_id(&export.agent)?;
-    let operator = operator::open(&export.target, Access::Read)?;
     let mut out = Out::new();
     commands::block_on(async {
+        let operator = operator::open(&export.target, Access::Read).await?;
         whole(&*operator, &agent, &mut out).await?;
         out.flush()
     })

@@ -14,9 +14,9 @@ use crate::safe;
 
 pub(super) fn run(show: &One) -> Result<(), Failure> {
     let agent = commands::agent_id(&show.agent)?;
-    let operator = operator::open(&show.target, Access::Read)?;
     let mut out = Out::new();
     commands::block_on(async {
+        let operator = operator::open(&show.target, Access::Read).await?;
         let seen = Seen::of(&*operator, &agent).await.map_err(|refused| missing(refused, &agent))?;
         if show.json {
             let Seen { info, status, approvals, todos } = seen;

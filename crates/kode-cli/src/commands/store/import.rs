@@ -59,10 +59,14 @@ pub(crate) fn run(import: Import) -> Result<(), Failure> {
             import.dir.display()
         )));
     }
-    let store =
-        if import.dry_run { to_look(&settings.store)? } else { Some(compose::store(&settings.store)?) };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let store = runtime.block_on(async {
+        match import.dry_run {
+            true => to_look(&settings.store).await,
+            false => compose::store(&settings.store).await.map(Some),
+        }
+    })?;
     let importer = Importer { source, store, rules, templates: &settings.templates, dry_run: import.dry_run };
     let report = runtime.block_on(importer.run(&names))?;
     tell(&report, import.json)?;
@@ -80,9 +84,11 @@ fn usage(import: &Import, why: &Refused) -> Failure {
 }
 
 /// The store as far as a dry run needs it: to see who is there.
-fn to_look(url: &StoreUrl) -> Result<Option<Arc<dyn Store>>, Failure> {
-    let StoreUrl::Fs(dir) = url;
-    dir.exists().then(|| compose::store_to_read(dir)).transpose()
+async fn to_look(url: &StoreUrl) -> Result<Option<Arc<dyn Store>>, Failure> {
+    match url {
+        StoreUrl::Fs(dir) if !dir.exists() => Ok(None),
+        StoreUrl::Fs(_) | StoreUrl::Redis(_) => compose::store_to_read(url).await.map(Some),
+    }
 }
 
 /// Which template of ours takes the place of one of theirs.
