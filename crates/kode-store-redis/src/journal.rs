@@ -8,7 +8,7 @@ use redis::{Value, cmd};
 use crate::error::strange;
 use crate::line;
 use crate::redis_store::RedisStore;
-use crate::script::{APPEND, Answer, Args, ELIDE, READ_CURSOR};
+use crate::script::{APPEND, Answer, Args, ELIDE, READ_CURSOR, Script};
 
 /// What is wrong with a batch by itself: it must go on from `expected`, gapless, and be of the lease's own epoch.
 fn flaw(entries: &[Entry], lease: &Lease, expected: Seq) -> Option<StoreError> {
@@ -36,7 +36,7 @@ impl RedisStore {
     ) -> StoreResult<()> {
         let flaw = flaw(entries, lease, expected);
         let entries = if flaw.is_some() { &[] } else { entries };
-        let answer = self.send_batch(lease, expected, entries, &self.request()).await?;
+        let answer = self.send_batch(&APPEND, lease, expected, entries, &self.request()).await?;
         match answer.word() {
             "appended" => flaw.map_or(Ok(()), Err),
             "conflict" => Err(StoreError::Conflict { expected, actual: Seq(answer.number(1)?) }),
@@ -46,6 +46,7 @@ impl RedisStore {
 
     async fn send_batch(
         &self,
+        append: &Script,
         lease: &Lease,
         expected: Seq,
         entries: &[Entry],
@@ -55,7 +56,7 @@ impl RedisStore {
         let args = Args::default().text(lease.epoch).text(expected).text(request).text(seq).text(cursor.0);
         let args = entries.iter().fold(args, |args, entry| args.text(entry.seq).bytes(line::text(entry)));
         let keys = [self.keys.agent(&lease.agent), self.keys.log(&lease.agent)];
-        self.server.call(&APPEND, &keys, args).await
+        self.server.call(append, &keys, args).await
     }
 
     pub(crate) async fn elide_runs(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()> {
@@ -150,7 +151,8 @@ mod tests {
             let batch = pen.entries([(step(1), 1), (step(2), 1)]);
             let request = store.request();
             for _ in 0..2 {
-                let answer = store.send_batch(&pen.lease, Seq::ZERO, &batch, &request).await.unwrap();
+                let answer =
+                    store.send_batch(&APPEND, &pen.lease, Seq::ZERO, &batch, &request).await.unwrap();
                 assert_eq!(answer.word(), "appended");
             }
             assert_eq!(all(&store, &id("a")).await, batch);
@@ -164,6 +166,30 @@ mod tests {
             let fenced = StoreError::Fenced { epoch: pen.epoch(), current: pen.epoch() };
             assert_eq!(store.delete(pen.lease).await, Err(fenced));
             assert_eq!(store.head(&id("a")).await, Ok(None));
+        });
+    }
+
+    /// What `g5_an_old_epoch_is_fenced_at_every_write` sees is the function's doing: without its look at the epoch an
+    /// old writer's batch lands in the new one's journal.
+    #[test]
+    fn to_append_without_a_look_at_the_epoch_is_found_out() {
+        const LOOK: &str = "local refused = fenced(ARGV[1])";
+        let Some(server) = RedisServer::start(&[]) else { return };
+        let code = concat!(include_str!("scripts/prelude.lua"), include_str!("scripts/append.lua"));
+        assert_eq!(code.matches(LOOK).count(), 1);
+        let blind = Script::new("append", &code.replace(LOOK, "local refused = nil"));
+        run(async {
+            let store = RedisStore::open(&server.url().parse().unwrap()).await.unwrap();
+            let old = Pen::take(&store, &id("a")).await;
+            let new = Pen::take(&store, &id("a")).await;
+            let batch = old.entries([(step(1), 1)]);
+            let mut landed = Vec::new();
+            for append in [&*APPEND, &blind] {
+                let answer = store.send_batch(append, &old.lease, Seq::ZERO, &batch, &store.request()).await;
+                landed.push((answer.unwrap().word().to_owned(), all(&store, &id("a")).await.len()));
+            }
+            assert_eq!(landed, [("fenced".to_owned(), 0), ("appended".to_owned(), 1)]);
+            assert!(new.epoch() > old.epoch());
         });
     }
 }

@@ -51,7 +51,7 @@ impl RedisStore {
         };
         let words = store.judge().await?;
         store.check_format().await?;
-        tracing::info!(server = %url.server.addr(), prefix = url.prefix, "redis store: {words}");
+        tracing::info!(store = %url, "{words}");
         Ok(store)
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo as _};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 
 use crate::durability::Profile;
 
@@ -36,10 +36,18 @@ pub struct RedisUrl {
 #[error("{0}; a redis store looks like redis://127.0.0.1:6379?prefix=kode")]
 pub struct InvalidUrl(String);
 
-/// The password is not shown, nor is the user.
+/// Where it is: neither the password nor the user is shown.
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme =
+            if matches!(self.server.addr(), ConnectionAddr::TcpTls { .. }) { "rediss" } else { "redis" };
+        write!(f, "{scheme}://{}?prefix={}", self.server.addr(), self.prefix)
+    }
+}
+
 impl fmt::Debug for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "redis store at {} under {:?}", self.server.addr(), self.prefix)
+        write!(f, "RedisUrl({self})")
     }
 }
 
@@ -127,8 +135,7 @@ mod tests {
         let url: RedisUrl = url.parse().unwrap();
         let taken = (url.prefix.as_str(), url.durability, url.connections, url.timeout);
         assert_eq!(taken, ("a:b", Some(Profile::EverySecond), 2, Duration::from_millis(900)));
-        let shown = format!("{url:?}");
-        assert_eq!(shown, "redis store at redis.example:6380 under \"a:b\"");
+        assert_eq!(url.to_string(), "rediss://redis.example:6380?prefix=a:b");
     }
 
     #[test]

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use kode_core::id::Cursor;
 use kode_core::store::{
-    BlobName, Blobs as _, Catalog as _, Durability, Journal as _, Leases as _, StoreError, StoreResult,
+    After, Blobs as _, Catalog as _, Checkpoints as _, Durability, Journal as _, Leases as _, Node,
+    Nodes as _, StoreError, StoreResult,
 };
+use kode_store_redis::RedisStore;
 use kode_testkit::servers::RedisServer;
+use kode_testkit::store_suite::blobs::name;
+use kode_testkit::store_suite::checkpoints::checkpoint;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, id, step};
 use kode_testkit::store_suite::run;
 
@@ -58,7 +63,7 @@ fn g7_a_full_server_refuses_messages_and_loses_nothing() {
             |told: &StoreResult<()>| matches!(told, Err(StoreError::Full(why)) if why.contains("room"));
         let appended = pen.try_write(&store, &batch, Durability::Synced).await;
         assert!(full(&appended), "{appended:?}");
-        let kept = store.put_blob(&pen.lease, &BlobName::new("b").unwrap(), &"x".into()).await;
+        let kept = store.put_blob(&pen.lease, &name("b"), &"x".into()).await;
         assert!(full(&kept), "{kept:?}");
         assert!(full(&store.ready().await));
         assert_eq!(all(&store, &id("a")).await, written);
@@ -70,6 +75,47 @@ fn g7_a_full_server_refuses_messages_and_loses_nothing() {
         assert_eq!(store.list("", None, 10).await, Ok(vec![]));
         server.say(&["CONFIG", "SET", "maxmemory", "0"]).unwrap();
         Pen::take(&store, &id("a")).await.write_steps(&store, 1).await;
+    });
+}
+
+/// What docs/scaling.md says that the store's user must be allowed to do is enough.
+#[test]
+fn the_documented_rights_are_enough_and_config_is_not_needed_where_the_url_says() {
+    const PAGE: &str = include_str!("../../../../docs/scaling.md");
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let rules = PAGE.lines().find(|line| line.starts_with("~kode:* ")).expect("the page has the rules");
+    let user = |name: &str, rules: &str| {
+        let words: Vec<&str> =
+            ["ACL", "SETUSER", name, "on", ">secret"].into_iter().chain(rules.split(' ')).collect();
+        assert_eq!(server.say(&words).unwrap(), "+OK\r\n");
+        server.url().replace("redis://", &format!("redis://{name}:secret@"))
+    };
+    let (full, silent) = (user("full", rules), user("silent", &rules.replace(" +config|get", "")));
+    run(async {
+        let why = unavailable(RedisStore::open(&silent.parse().unwrap()).await.map(drop));
+        assert!(why.contains("CONFIG is refused") && !why.contains("secret"), "{why}");
+        for url in [full, format!("{silent}?durability=always")] {
+            let store = RedisStore::open(&url.parse().unwrap()).await.expect("the rights are enough");
+            let mut pen = Pen::take(&store, &id("a")).await;
+            pen.write_steps(&store, 3).await;
+            store.save_checkpoint(&pen.lease, &checkpoint(3, "x")).await.expect("a checkpoint can be saved");
+            store.elide(&pen.lease, &[]).await.expect("nothing can be elided");
+            store.put_blob(&pen.lease, &name("b"), &"x".into()).await.expect("a blob can be kept");
+            assert!(store.read_blob(&id("a"), &name("b"), 0, 9).await.expect("a blob can be read").is_some());
+            assert!(store.load_checkpoint(&id("a")).await.expect("a checkpoint can be loaded").is_some());
+            store.read(&id("a"), After::Cursor(Cursor::ZERO), 10).await.expect("the journal can be read");
+            store
+                .announce(&Node { id: "n".into(), url: "u".into() }, TTL, NOW)
+                .await
+                .expect("a node can be told");
+            assert_eq!(store.nodes(NOW).await.map(|nodes| nodes.len()), Ok(1));
+            store.withdraw("n").await.expect("a node can go");
+            assert_eq!((store.ready().await, store.rebuild_index().await), (Ok(()), Ok(1)));
+            assert_eq!(store.unfinished().await, store.list("", None, 10).await);
+            store.renew(&pen.lease, TTL, NOW).await.expect("the lease is in force");
+            store.delete(pen.lease).await.expect("an agent can be deleted");
+            assert_eq!(store.list("", None, 10).await, Ok(vec![]));
+        }
     });
 }
 
@@ -103,7 +149,7 @@ fn keys_of_another_program_or_a_later_version_are_told_apart() {
         let refused = try_open(&server, "prefix=later").await.map(drop);
         assert!(matches!(&refused, Err(StoreError::Incompatible(why)) if why.contains("99")), "{refused:?}");
         server.say(&["ZADD", "mine:{b}:log", "1", "no entry"]).unwrap();
-        let read = store.read(&id("b"), kode_core::store::After::Seq(kode_core::id::Seq::ZERO), 10).await;
+        let read = store.read(&id("b"), After::Seq(kode_core::id::Seq::ZERO), 10).await;
         assert!(matches!(&read, Err(StoreError::Damaged(damage)) if damage.agent == id("b")), "{read:?}");
     });
 }
