@@ -144,7 +144,7 @@ impl RedisStore {
     /// restored snapshot does not have. Tells how many agents it looked at. It may run beside nodes at work.
     ///
     /// # Errors
-    /// `Unavailable`, also for a cluster.
+    /// `Unavailable`.
     pub async fn rebuild_index(&self) -> StoreResult<usize> {
         let mut agents = Vec::new();
         for key in self.server.scan(&self.keys.agents()).await? {

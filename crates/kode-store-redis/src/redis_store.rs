@@ -69,11 +69,15 @@ impl RedisStore {
             .ok_or_else(|| StoreError::Unavailable("the cluster has no master".into()))
     }
 
-    /// The first who opens a store says which format it has.
+    /// The first who opens a store says which format it has; all others only look, also where nothing can be written.
     async fn check_format(&self) -> StoreResult<()> {
         let key = self.keys.format();
-        let _: bool = self.server.ask(cmd("SETNX").arg(&key).arg(FORMAT)).await?;
-        let found: Option<String> = self.server.ask(cmd("GET").arg(&key)).await?;
+        let look = cmd("GET").arg(&key).take();
+        let mut found: Option<String> = self.server.ask(&look).await?;
+        if found.is_none() {
+            let _: bool = self.server.ask(cmd("SETNX").arg(&key).arg(FORMAT)).await?;
+            found = self.server.ask(&look).await?;
+        }
         match found.as_deref() {
             Some(FORMAT) => Ok(()),
             other => Err(StoreError::Incompatible(format!(

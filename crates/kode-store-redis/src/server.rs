@@ -12,7 +12,7 @@ use kode_core::store::{StoreError, StoreResult};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
@@ -156,19 +156,30 @@ impl Server {
 
     /// All keys that match a pattern, found step by step: for maintenance, never for a request.
     pub(crate) async fn scan(&self, pattern: &str) -> StoreResult<Vec<String>> {
-        let Lanes::Single { .. } = &self.lanes else {
-            return Err(StoreError::Unavailable("the keys of a cluster cannot be gone through yet".into()));
-        };
-        let (mut cursor, mut keys) = (0_u64, Vec::new());
-        loop {
-            let scan = cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1_000).take();
-            let (next, page): (u64, Vec<String>) = self.ask(&scan).await?;
-            keys.extend(page);
-            cursor = next;
-            if cursor == 0 {
-                return Ok(keys);
+        let mut keys = Vec::new();
+        for master in self.every(&cmd("PING")).await?.into_keys() {
+            let mut cursor = 0_u64;
+            loop {
+                let scan = cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1_000).take();
+                let (next, page): (u64, Vec<String>) = read(self.at(&master, scan).await?)?;
+                keys.extend(page);
+                cursor = next;
+                if cursor == 0 {
+                    break;
+                }
             }
         }
+        Ok(keys)
+    }
+
+    /// A command to one master, by the address that [`Server::every`] tells.
+    async fn at(&self, master: &str, cmd: Cmd) -> StoreResult<Value> {
+        let Lanes::Cluster(connection) = &self.lanes else { return self.ask(&cmd).await };
+        let (host, port) = master.rsplit_once(':').unwrap_or((master, ""));
+        let port = port.parse().map_err(|_| strange("of a master's address", &master))?;
+        let there = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port };
+        let mut connection = connection.clone();
+        within(self.timeout, connection.route_command(cmd, RoutingInfo::SingleNode(there))).await
     }
 }
 

@@ -50,6 +50,18 @@ fn agents_are_spread_over_three_nodes_and_found_on_each() {
         for agent in &expected {
             assert_eq!(all(&again, agent).await.len(), 2);
         }
+        for key in ["names", "marks", "unfinished"] {
+            let gone = (0..3).filter(|node| {
+                cluster
+                    .node(*node)
+                    .say(&["DEL", &format!("kode:{{*}}:{key}")])
+                    .is_ok_and(|said| said == ":1\r\n")
+            });
+            assert_eq!(gone.count(), 1, "{key} is in one slot");
+        }
+        assert_eq!(again.list("", None, 100).await, Ok(vec![]));
+        assert_eq!(again.rebuild_index().await, Ok(60));
+        assert_eq!(again.list("", None, 100).await, Ok(expected));
         for node in 0..3 {
             let keys = cluster.node(node).say(&["DBSIZE"]).expect("the node answers");
             assert_ne!(keys, ":0\r\n", "node {node} has nothing");

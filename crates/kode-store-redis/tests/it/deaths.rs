@@ -77,7 +77,7 @@ impl Writer {
 #[test]
 fn g1_kill_9_of_the_server_loses_nothing_acknowledged_and_doubles_nothing() {
     let Some(mut server) = RedisServer::start(&[]) else { return };
-    let cuts = rounds("kill -9 of a redis server that syncs", 20, 200);
+    let cuts = rounds("kill -9 of a redis server that syncs", 20, 100);
     let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
     for cut in 0..cuts {
         run(async {

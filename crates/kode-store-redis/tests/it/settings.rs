@@ -67,6 +67,8 @@ fn g7_a_full_server_refuses_messages_and_loses_nothing() {
         assert!(full(&kept), "{kept:?}");
         assert!(full(&store.ready().await));
         assert_eq!(all(&store, &id("a")).await, written);
+        let store = open(&server, "").await;
+        assert_eq!(store.list("", None, 10).await, Ok(vec![id("a")]));
         // An agent that nobody has in memory can be deleted as well, and one that was not there is not made.
         store.release(pen.lease, false).await.expect("a lease can be given back");
         let lease = store.acquire(&id("a"), HOLDER, TTL, NOW).await.expect("a full server grants leases");
@@ -116,6 +118,17 @@ fn the_documented_rights_are_enough_and_config_is_not_needed_where_the_url_says(
             store.delete(pen.lease).await.expect("an agent can be deleted");
             assert_eq!(store.list("", None, 10).await, Ok(vec![]));
         }
+    });
+}
+
+/// The handshake needs a provider of cryptography, which the store chooses itself; a server without TLS ends it.
+#[test]
+fn tls_is_asked_for_where_the_url_says_and_a_plain_server_is_none() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    run(async {
+        let url = format!("{}?timeout_ms=500", server.url().replace("redis://", "rediss://"));
+        let refused = RedisStore::open(&url.parse().unwrap()).await.map(drop);
+        assert!(!unavailable(refused).is_empty());
     });
 }
 
