@@ -55,13 +55,7 @@ impl Store {
         let lock = opening::lock(&*disk)?;
         opening::prepare(&*disk)?;
         let tools = Tools { commit: commit(disk.clone())?, disk };
-        Ok(Self {
-            tools,
-            slots: Slots::default(),
-            counts: Counts::default(),
-            read_only: false,
-            _lock: Some(lock),
-        })
+        Ok(Self::of(tools, Some(lock)))
     }
 
     /// Takes no lock and changes nothing.
@@ -71,7 +65,12 @@ impl Store {
             return Err(StoreError::Unavailable(AWAITS_REPLAY.into()));
         }
         let tools = Tools { disk, commit: Arc::new(Nowhere) };
-        Ok(Self { tools, slots: Slots::default(), counts: Counts::default(), read_only: true, _lock: None })
+        Ok(Self::of(tools, None))
+    }
+
+    fn of(tools: Tools, lock: Option<Box<dyn Any + Send + Sync>>) -> Self {
+        let read_only = lock.is_none();
+        Self { tools, slots: Slots::default(), counts: Counts::default(), read_only, _lock: lock }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {

@@ -86,7 +86,7 @@ impl Settings {
     fn evicts(&self) -> Option<&str> {
         let told = self.config("maxmemory-policy").unwrap_or_else(|| self.info("maxmemory_policy"));
         let bound = self.config("maxmemory").unwrap_or_else(|| self.info("maxmemory"));
-        Some(told).filter(|policy| policy.starts_with("allkeys") && bound != "0")
+        Some(told).filter(|policy| !matches!(*policy, "" | "noeviction") && bound != "0")
     }
 
     /// Whether this server can be a store's, and how durable it is then.
@@ -127,7 +127,7 @@ impl Settings {
         }
         if let Some(policy) = self.evicts() {
             return refuse(format!(
-                "the redis server's maxmemory-policy is {policy}: it throws agents away when it is full. Set \
+                "the redis server's maxmemory-policy is {policy}: it throws away what it was given when it is full. Set \
                  `maxmemory-policy noeviction` in its configuration; a full store refuses messages and loses nothing"
             ));
         }
@@ -212,8 +212,10 @@ mod tests {
                 &[],
             )
         };
-        assert!(refused(&policy("allkeys-lru", "100"), Some(Profile::None)).contains("noeviction"));
-        for (kept, bound) in [("noeviction", "100"), ("volatile-lru", "100"), ("allkeys-lru", "0")] {
+        for evicts in ["allkeys-lru", "volatile-ttl"] {
+            assert!(refused(&policy(evicts, "100"), Some(Profile::None)).contains("noeviction"));
+        }
+        for (kept, bound) in [("noeviction", "100"), ("allkeys-lru", "0")] {
             assert_eq!(policy(kept, bound).judge(None), Ok(Profile::Always), "{kept} {bound}");
         }
     }

@@ -3,6 +3,7 @@
 
 use kode_core::id::AgentId;
 use kode_core::store::BlobName;
+use kode_core::store::counters::Day;
 
 /// The key names of a store.
 #[derive(Debug, Clone)]
@@ -62,6 +63,11 @@ impl Layout {
     /// A hash: the nodes.
     pub(crate) fn nodes(&self) -> String {
         self.of_all("nodes")
+    }
+
+    /// A hash: the counts of a day.
+    pub(crate) fn counts(&self, day: Day) -> String {
+        self.of_all(&format!("counts:{}", day.0))
     }
 
     /// A string: the version of this layout.

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! redis_store   the ports; opening
-//!   journal · checkpoint · blobs · nodes     what a port does: keys, a function, what its answer means
+//!   journal · checkpoint · blobs · nodes · counts     what a port does: keys, a function, what its answer means
 //!   leases        who may write, by the server's clock
 //!   names         the index of names and of unfinished work: a superset, and how it stays one
 //!     script      the functions that run in the server (scripts/*.lua), and their answers
@@ -19,6 +19,7 @@
 
 mod blobs;
 mod checkpoint;
+mod counts;
 mod durability;
 mod error;
 mod journal;

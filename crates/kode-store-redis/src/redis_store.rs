@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
+use kode_core::store::counters::Counters;
 use kode_core::store::{
     After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
     Journal, Lease, Leases, Node, Nodes, StoreError, StoreResult,
@@ -199,6 +200,10 @@ impl Catalog for RedisStore {
 
     async fn delete(&self, lease: Lease) -> StoreResult<()> {
         self.remove(&lease, &self.request()).await
+    }
+
+    fn counters(&self) -> Option<&dyn Counters> {
+        Some(self)
     }
 
     /// Writes a small key, and looks whether the server still keeps what it acknowledges.

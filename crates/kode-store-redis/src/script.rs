@@ -31,6 +31,7 @@ scripts! {
     ACQUIRE "acquire",
     ANNOUNCE "announce",
     APPEND "append",
+    COUNT "count",
     DELETE "delete",
     ELIDE "elide",
     HOLDER "holder",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kode_core::id::Cursor;
+use kode_core::store::counters::Day;
 use kode_core::store::{
     After, Blobs as _, Catalog as _, Checkpoints as _, Durability, Journal as _, Leases as _, Node,
     Nodes as _, StoreError, StoreResult,
@@ -112,6 +113,8 @@ fn the_documented_rights_are_enough_and_config_is_not_needed_where_the_url_says(
                 .expect("a node can be told");
             assert_eq!(store.nodes(NOW).await.map(|nodes| nodes.len()), Ok(1));
             store.withdraw("n").await.expect("a node can go");
+            let counters = store.counters().expect("it counts");
+            counters.add("key", Day(20_000), 1).await.expect("it is counted");
             assert_eq!((store.ready().await, store.rebuild_index().await), (Ok(()), Ok(1)));
             assert_eq!(store.unfinished().await, store.list("", None, 10).await);
             store.renew(&pen.lease, TTL, NOW).await.expect("the lease is in force");
