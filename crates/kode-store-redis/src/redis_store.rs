@@ -34,7 +34,8 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects, and makes sure that the server keeps what it acknowledges; says at level `info` what that is.
+    /// Connects, and makes sure that the server keeps what it acknowledges; says what that is (at level `warn` where it is less than
+    /// everything).
     ///
     /// # Errors
     /// `Unavailable` if the server cannot be reached, or is not what the url asks for; `Incompatible` if a later
@@ -50,14 +51,17 @@ impl RedisStore {
             own,
             requests: AtomicU64::new(0),
         };
-        let words = store.judge().await?;
+        let (profile, words) = store.judge().await?;
         store.check_format().await?;
-        tracing::info!(store = %url, "{words}");
+        match profile {
+            Profile::Always => tracing::info!(store = %url, "{words}"),
+            Profile::EverySecond | Profile::None => tracing::warn!(store = %url, "{words}"),
+        }
         Ok(store)
     }
 
-    /// What the weakest of the servers keeps, in words.
-    async fn judge(&self) -> StoreResult<String> {
+    /// What the weakest of the servers keeps, and that in words.
+    async fn judge(&self) -> StoreResult<(Profile, String)> {
         let mut weakest: Option<(Profile, String)> = None;
         for settings in self.server.about().await? {
             let profile = settings.judge(self.accepted)?;
@@ -65,9 +69,7 @@ impl RedisStore {
                 weakest = Some((profile, settings.words(profile)));
             }
         }
-        weakest
-            .map(|(_, words)| words)
-            .ok_or_else(|| StoreError::Unavailable("the cluster has no master".into()))
+        weakest.ok_or_else(|| StoreError::Unavailable("the cluster has no master".into()))
     }
 
     /// The first who opens a store says which format it has; all others only look, also where nothing can be written.

@@ -1,6 +1,8 @@
 //! The same on a cluster: of one node, which refuses whatever is not in one slot as every cluster does; and of three,
 //! where agents and the index are on different nodes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_trait::async_trait;
 use kode_core::store::Catalog as _;
 use kode_store_redis::RedisStore;
@@ -8,24 +10,24 @@ use kode_testkit::servers::RedisCluster;
 use kode_testkit::store_suite::pen::{Pen, all, id};
 use kode_testkit::store_suite::{Bench, Clock, run};
 
-struct Private(RedisCluster);
+/// A store of its own on a cluster that others use as well.
+struct Tenant {
+    url: String,
+}
 
-impl Private {
-    fn start() -> Option<Self> {
-        RedisCluster::start(1).map(Self)
+impl Tenant {
+    fn of(cluster: &RedisCluster) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        Self { url: format!("{}?prefix=case-{}", cluster.url(), COUNT.fetch_add(1, Ordering::Relaxed)) }
     }
 }
 
-async fn open(cluster: &RedisCluster) -> RedisStore {
-    RedisStore::open(&cluster.url().parse().expect("it is a url")).await.expect("the cluster is there")
-}
-
 #[async_trait]
-impl Bench for Private {
+impl Bench for Tenant {
     type Store = RedisStore;
 
     async fn open(&self) -> RedisStore {
-        open(&self.0).await
+        RedisStore::open(&self.url.parse().expect("it is a url")).await.expect("the cluster is there")
     }
 
     fn clock(&self) -> Clock {
@@ -33,7 +35,15 @@ impl Bench for Private {
     }
 }
 
-kode_testkit::store_suite!(Private::start()?);
+#[test]
+fn every_case_of_the_suite_holds_on_a_cluster() {
+    let Some(cluster) = RedisCluster::start(1) else { return };
+    kode_testkit::store_suite!(one by one Tenant::of(&cluster));
+}
+
+async fn open(cluster: &RedisCluster) -> RedisStore {
+    RedisStore::open(&cluster.url().parse().expect("it is a url")).await.expect("the cluster is there")
+}
 
 #[test]
 fn agents_are_spread_over_three_nodes_and_found_on_each() {

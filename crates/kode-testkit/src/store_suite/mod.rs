@@ -75,12 +75,19 @@ pub fn run(case: impl Future<Output = ()>) {
 
 /// Makes one test of each case of the suite; `$bench` is an expression, of names in scope, that gives a fresh [`store_suite::Bench`]
 /// each time; one that its machine may lack is an `Option` with a `?` behind, such as `MyBench::start()?`.
+/// Where a bench takes long to come about, one test runs all cases on what they share, with `one by one` before it.
 ///
 /// [`store_suite::Bench`]: crate::store_suite::Bench
 #[macro_export]
 macro_rules! store_suite {
     ($bench:expr) => {
-        $crate::store_suite!(@room journal, $bench, [
+        $crate::store_suite!(@list room, $bench);
+    };
+    (one by one $bench:expr) => {
+        $crate::store_suite!(@list run, $bench);
+    };
+    (@list $way:ident, $bench:expr) => {
+        $crate::store_suite!(@$way journal, $bench, [
             every_kind_of_fact_comes_back_as_it_was,
             falsy_results_nul_and_unicode_come_back,
             batches_follow_each_other_without_a_gap,
@@ -94,7 +101,7 @@ macro_rules! store_suite {
             g5_racing_writers_interleave_nothing,
             a_hundred_agents_write_at_once,
         ]);
-        $crate::store_suite!(@room reading, $bench, [
+        $crate::store_suite!(@$way reading, $bench, [
             an_unknown_agent_reads_as_nothing_and_is_not_made,
             after_a_seq_come_the_higher_ones,
             pages_join_to_the_whole,
@@ -105,7 +112,7 @@ macro_rules! store_suite {
             the_head_is_the_last_entry,
             a_reader_beside_a_writer_sees_a_growing_whole,
         ]);
-        $crate::store_suite!(@room leases, $bench, [
+        $crate::store_suite!(@$way leases, $bench, [
             g5_another_holder_is_refused_until_the_lease_expires,
             renewing_prolongs,
             g5_a_wrong_clock_takes_no_lease_of_a_store_with_its_own,
@@ -117,20 +124,20 @@ macro_rules! store_suite {
             unfinished_agents_are_found_until_given_back_clean,
             unfinished_agents_are_found_after_the_death_of_the_process,
         ]);
-        $crate::store_suite!(@room epochs, $bench, [
+        $crate::store_suite!(@$way epochs, $bench, [
             g4_epochs_rise_over_release_and_reopening,
             g4_epochs_rise_without_any_append,
             g4_epochs_rise_over_delete_and_recreation,
             epochs_are_above_coarse_time_and_the_last_entry,
         ]);
-        $crate::store_suite!(@room checkpoints, $bench, [
+        $crate::store_suite!(@$way checkpoints, $bench, [
             a_checkpoint_comes_back_as_it_was,
             a_checkpoint_is_replaced_as_a_whole,
             a_checkpoint_stays_while_entries_follow,
             a_checkpoint_survives_the_death_of_the_process,
             a_checkpoint_covers_only_what_is_there,
         ]);
-        $crate::store_suite!(@room blobs, $bench, [
+        $crate::store_suite!(@$way blobs, $bench, [
             a_blob_comes_back_as_it_was,
             a_blob_is_read_in_parts,
             a_blob_is_replaced_as_a_whole,
@@ -141,7 +148,7 @@ macro_rules! store_suite {
             an_agent_without_entries_keeps_no_blob,
             g7_blobs_go_with_their_agent,
         ]);
-        $crate::store_suite!(@room elision, $bench, [
+        $crate::store_suite!(@$way elision, $bench, [
             of_a_run_one_entry_is_left_and_the_rest_stays,
             g4_readers_of_any_place_meet_what_is_left,
             runs_that_share_batches_with_other_entries_are_replaced,
@@ -152,7 +159,7 @@ macro_rules! store_suite {
             g4_a_reader_beside_elisions_meets_each_kept_event_once,
             g1_what_is_left_survives_a_power_cut,
         ]);
-        $crate::store_suite!(@room catalog, $bench, [
+        $crate::store_suite!(@$way catalog, $bench, [
             ids_of_every_legal_kind_are_agents_of_their_own,
             prefixes_match_whole_segments,
             lists_are_ordered_and_paged,
@@ -165,12 +172,19 @@ macro_rules! store_suite {
             the_store_is_ready,
             counts_add_up_for_all_and_over_reopening,
         ]);
-        $crate::store_suite!(@room nodes, $bench, [
+        $crate::store_suite!(@$way nodes, $bench, [
             nodes_are_found_while_they_are_there,
             a_node_that_says_nothing_is_forgotten,
             the_holder_of_an_agent_is_told,
             a_lease_that_has_ended_has_no_holder,
         ]);
+    };
+    (@run $room:ident, $bench:expr, [$($case:ident),* $(,)?]) => {
+        $(
+            // Told by a test that fails.
+            eprintln!("{}::{}", stringify!($room), stringify!($case));
+            $crate::store_suite::run($crate::store_suite::$room::$case($bench));
+        )*
     };
     (@room $room:ident, $bench:expr, [$($case:ident),* $(,)?]) => {
         mod $room {
