@@ -243,22 +243,22 @@ pub struct Epoch(pub u32);
 
 /// Bits of a cursor that count within an epoch.
 const COUNT_BITS: u32 = 24;
-/// Width of one unit of coarse time in an epoch: with 29 bits it lasts for 136 years.
-const COARSE_MS: Millis = 8_000;
-/// 2025-01-01T00:00:00Z, the zero of coarse time.
-const COARSE_ZERO: Millis = 1_735_689_600_000;
 
 impl Epoch {
     /// Before the first grant.
     pub const ZERO: Self = Self(0);
     /// The largest epoch that a cursor can carry.
     pub const MAX: Self = Self((1 << 29) - 1);
+    /// Width of one unit of coarse time in an epoch: with 29 bits it lasts for 136 years.
+    pub const COARSE_MS: Millis = 8_000;
+    /// 2025-01-01T00:00:00Z, the zero of coarse time.
+    pub const COARSE_ZERO: Millis = 1_735_689_600_000;
 
     /// The epoch to grant next: above the store's counter, above the journal's last entry, and above coarse
     /// time, so that a grant whose record was lost cannot come again.
     #[must_use]
     pub fn grant(counter: Self, last_entry: Self, now: Millis) -> Self {
-        let coarse = now.saturating_sub(COARSE_ZERO) / COARSE_MS;
+        let coarse = now.saturating_sub(Self::COARSE_ZERO) / Self::COARSE_MS;
         let coarse = u32::try_from(coarse).unwrap_or(Self::MAX.0).min(Self::MAX.0 - 1);
         Self(counter.0.max(last_entry.0).max(coarse) + 1)
     }
@@ -362,6 +362,6 @@ mod tests {
     fn a_grant_is_above_counter_entry_and_coarse_time() {
         assert_eq!(Epoch::grant(Epoch(4), Epoch(9), 0), Epoch(10));
         assert_eq!(Epoch::grant(Epoch(4), Epoch(2), 0), Epoch(5));
-        assert_eq!(Epoch::grant(Epoch(0), Epoch(0), COARSE_ZERO + 10 * COARSE_MS), Epoch(11));
+        assert_eq!(Epoch::grant(Epoch(0), Epoch(0), Epoch::COARSE_ZERO + 10 * Epoch::COARSE_MS), Epoch(11));
     }
 }

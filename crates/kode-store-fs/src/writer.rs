@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Seq};
-use kode_core::store::{Durability, Head, StoreError, StoreResult};
+use kode_core::store::{Durability, Head, StoreError, StoreResult, check_batch};
 use serde_json::value::RawValue;
 
 use crate::chain::Tip;
@@ -34,6 +34,8 @@ pub(crate) struct Batch {
     json: Box<RawValue>,
     /// Where the journal ends with it; `None` if it has no entries.
     head: Option<Head>,
+    /// The epoch of its first entry.
+    begins: Option<Epoch>,
     /// Why it must not be written.
     flaw: Option<StoreError>,
 }
@@ -42,22 +44,19 @@ impl Batch {
     /// A batch that is to follow `expected` under `epoch`.
     pub(crate) fn of(entries: &[Entry], expected: Seq, epoch: Epoch) -> Self {
         let head = entries.last().map(|e| Head { seq: e.seq, epoch: e.epoch, cursor: e.last_cursor() });
-        Self { json: line::entries_json(entries), head, flaw: flaw(entries, expected, epoch) }
+        let begins = entries.first().map(|first| first.epoch);
+        let flaw = check_batch(entries, expected, epoch).err();
+        Self { json: line::entries_json(entries), head, begins, flaw }
     }
-}
 
-fn flaw(entries: &[Entry], expected: Seq, epoch: Epoch) -> Option<StoreError> {
-    let mut actual = expected;
-    for entry in entries {
-        if entry.seq != actual.next() {
-            return Some(StoreError::Conflict { expected: Seq(entry.seq.0.saturating_sub(1)), actual });
+    /// Whether it may follow an entry of this epoch.
+    fn check(&self, last: Epoch) -> StoreResult<()> {
+        self.flaw.clone().map_or(Ok(()), Err)?;
+        match self.begins {
+            Some(epoch) if epoch < last => Err(StoreError::Fenced { epoch, current: last }),
+            Some(_) | None => Ok(()),
         }
-        if entry.epoch != epoch {
-            return Some(StoreError::Fenced { epoch: entry.epoch, current: epoch });
-        }
-        actual = entry.seq;
     }
-    None
 }
 
 /// A segment taken up, and how much of the journal is on the disk then.
@@ -166,7 +165,7 @@ impl Writer {
         if expected != self.tip.head.seq {
             return Err(StoreError::Conflict { expected, actual: self.tip.head.seq });
         }
-        batch.flaw.map_or(Ok(()), Err)?;
+        batch.check(self.tip.head.epoch)?;
         let synced = !self.is_mere_write(grade);
         let written = match batch.head {
             None if grade == Durability::Buffered && self.has_more_to_attest() => {

@@ -2,28 +2,13 @@
 
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Cursor, Epoch, Seq};
-use kode_core::store::{After, Elision, Head, Lease, StoreError, StoreResult};
+use kode_core::store::{After, Elision, Head, Lease, StoreError, StoreResult, check_batch};
 use redis::{Value, cmd};
 
 use crate::error::strange;
 use crate::line;
 use crate::redis_store::RedisStore;
 use crate::script::{APPEND, Answer, Args, ELIDE, READ_CURSOR, Script};
-
-/// What is wrong with a batch by itself: it must go on from `expected`, gapless, and be of the lease's own epoch.
-fn flaw(entries: &[Entry], lease: &Lease, expected: Seq) -> Option<StoreError> {
-    let mut actual = expected;
-    for entry in entries {
-        if entry.seq != actual.next() {
-            return Some(StoreError::Conflict { expected: Seq(entry.seq.0.saturating_sub(1)), actual });
-        }
-        if entry.epoch != lease.epoch {
-            return Some(StoreError::Fenced { epoch: entry.epoch, current: lease.epoch });
-        }
-        actual = entry.seq;
-    }
-    None
-}
 
 impl RedisStore {
     /// The server checks the lease and the place, and then writes all entries or none. A batch with a flaw is checked
@@ -34,12 +19,17 @@ impl RedisStore {
         expected: Seq,
         entries: &[Entry],
     ) -> StoreResult<()> {
-        let flaw = flaw(entries, lease, expected);
+        let flaw = check_batch(entries, expected, lease.epoch).err();
         let entries = if flaw.is_some() { &[] } else { entries };
         let answer = self.send_batch(&APPEND, lease, expected, entries, &self.request()).await?;
         match answer.word() {
             "appended" => flaw.map_or(Ok(()), Err),
             "conflict" => Err(StoreError::Conflict { expected, actual: Seq(answer.number(1)?) }),
+            "falls" => {
+                let epoch = entries.first().map_or(lease.epoch, |first| first.epoch);
+                let current = Epoch(u32::try_from(answer.number(1)?).unwrap_or_default());
+                Err(StoreError::Fenced { epoch, current })
+            }
             _ => Err(answer.refusal(lease)),
         }
     }
@@ -53,7 +43,9 @@ impl RedisStore {
         request: &str,
     ) -> StoreResult<Answer> {
         let (seq, cursor) = entries.last().map_or((expected, Cursor::ZERO), |e| (e.seq, e.last_cursor()));
+        let [first, last] = [entries.first(), entries.last()].map(|e| e.map_or(lease.epoch, |e| e.epoch));
         let args = Args::default().text(lease.epoch).text(expected).text(request).text(seq).text(cursor.0);
+        let args = args.text(first).text(last);
         let args = entries.iter().fold(args, |args, entry| args.text(entry.seq).bytes(line::text(entry)));
         let keys = [self.keys.agent(&lease.agent), self.keys.log(&lease.agent)];
         self.server.call(append, &keys, args).await

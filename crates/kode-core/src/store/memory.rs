@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::counters::{Counters, Day};
 use super::{
     After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
-    Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult, blob, check_runs,
+    Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult, blob, check_batch, check_runs,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Epoch, Millis, Seq};
@@ -84,22 +84,18 @@ impl Record {
     }
 }
 
-/// A batch must go on from `end`, gapless, and be of the lease's own epoch.
-fn check(entries: &[Entry], lease: &Lease, expected: Seq, end: Seq) -> StoreResult<()> {
-    if expected != end {
-        return Err(StoreError::Conflict { expected, actual: end });
+/// A batch must go on from the end, also in its epochs.
+fn check(entries: &[Entry], lease: &Lease, expected: Seq, end: Head) -> StoreResult<()> {
+    if expected != end.seq {
+        return Err(StoreError::Conflict { expected, actual: end.seq });
     }
-    let mut actual = end;
-    for entry in entries {
-        if entry.seq != actual.next() {
-            return Err(StoreError::Conflict { expected: Seq(entry.seq.0.saturating_sub(1)), actual });
+    check_batch(entries, expected, lease.epoch)?;
+    match entries.first() {
+        Some(first) if first.epoch < end.epoch => {
+            Err(StoreError::Fenced { epoch: first.epoch, current: end.epoch })
         }
-        if entry.epoch != lease.epoch {
-            return Err(StoreError::Fenced { epoch: entry.epoch, current: lease.epoch });
-        }
-        actual = entry.seq;
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 impl MemoryStore {
@@ -133,7 +129,7 @@ impl Journal for MemoryStore {
     ) -> StoreResult<()> {
         self.change(&lease.agent, |record| {
             record.in_force(lease)?;
-            check(entries, lease, expected, record.end())?;
+            check(entries, lease, expected, record.head().unwrap_or_default())?;
             record.entries.extend_from_slice(entries);
             Ok(())
         })

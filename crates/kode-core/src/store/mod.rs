@@ -120,6 +120,25 @@ pub fn check_runs(runs: &[Elision], covered: Seq) -> StoreResult<()> {
     Ok(())
 }
 
+/// For stores: that a batch is gapless from `expected`, and that its epochs do not fall, nor exceed the lease's.
+///
+/// # Errors
+/// `Conflict` or `Fenced`, of the first entry that is wrong.
+pub fn check_batch(entries: &[Entry], expected: Seq, lease: Epoch) -> StoreResult<()> {
+    let (mut actual, mut least) = (expected, Epoch::ZERO);
+    for entry in entries {
+        if entry.seq != actual.next() {
+            return Err(StoreError::Conflict { expected: Seq(entry.seq.0.saturating_sub(1)), actual });
+        }
+        if entry.epoch > lease || entry.epoch < least {
+            let current = if entry.epoch > lease { lease } else { least };
+            return Err(StoreError::Fenced { epoch: entry.epoch, current });
+        }
+        (actual, least) = (entry.seq, entry.epoch);
+    }
+    Ok(())
+}
+
 /// Why a store refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -202,7 +221,9 @@ pub type StoreResult<T> = Result<T, StoreError>;
 pub trait Journal: Send + Sync {
     /// Appends entries as one unit: after a crash all of them are there or none.
     ///
-    /// The entries MUST be gapless from `expected + 1`, with `epoch` equal to the lease's. An empty batch
+    /// The entries MUST be gapless from `expected + 1`. Their epochs MUST NOT fall, also not below that of the entry
+    /// before them, nor exceed the lease's: a writer's own have the lease's, and a copy of another store brings
+    /// those of the writers there. An empty batch
     /// with [`Durability::Synced`] syncs what was buffered; with [`Durability::Buffered`] it lets the store write
     /// down what it knows to be synced, so that damage to it is seen as such. Concurrent calls are the caller's
     /// error and end in `Conflict`. Not cancel safe: a dropped call may or may not have appended.

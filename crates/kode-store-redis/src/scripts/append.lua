@@ -1,4 +1,5 @@
--- KEYS: agent, log. ARGV: epoch, expected seq, this very request, last seq, last cursor, then seq and entry in turn.
+-- KEYS: agent, log. ARGV: epoch, expected seq, this very request, last seq, last cursor, first and last epoch of the
+-- entries, then seq and entry in turn.
 local refused = fenced(ARGV[1])
 if refused then
   return refused
@@ -11,10 +12,13 @@ if head ~= tonumber(ARGV[2]) then
   end
   return { 'conflict', head }
 end
-if #ARGV > 5 then
-  for first = 6, #ARGV, 1000 do
+if #ARGV > 7 then
+  if tonumber(ARGV[6]) < number('epoch') then
+    return { 'falls', number('epoch') }
+  end
+  for first = 8, #ARGV, 1000 do
     redis.call('ZADD', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
   end
-  redis.call('HSET', agent, 'seq', ARGV[4], 'epoch', ARGV[1], 'cursor', ARGV[5], 'request', ARGV[3])
+  redis.call('HSET', agent, 'seq', ARGV[4], 'epoch', ARGV[7], 'cursor', ARGV[5], 'request', ARGV[3])
 end
 return { 'appended' }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use kode_core::fact::Fact;
 use kode_core::id::{Epoch, Seq};
-use kode_core::store::{Durability, Journal, Leases, StoreError};
+use kode_core::store::{Durability, Head, Journal, Lease, Leases, StoreError};
 
 use super::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, seqs, step};
 use super::{Bench, facts};
@@ -84,6 +84,39 @@ pub async fn a_batch_of_another_epoch_is_refused_whole<B: Bench>(bench: B) {
     batch[1].epoch = other;
     let refused = store.append(&pen.lease, Seq(1), &batch, Durability::Synced).await;
     assert_eq!(refused, Err(StoreError::Fenced { epoch: other, current: pen.epoch() }));
+    assert_eq!(all(&store, &agent).await, written);
+}
+
+/// They rise from batch to batch and within one, up to the lease's; none falls.
+pub async fn a_copy_brings_the_epochs_of_earlier_writers<B: Bench>(bench: B) {
+    let (store, agent) = (bench.open().await, id("a"));
+    let mut pen = Pen::take(&store, &agent).await;
+    let own = pen.epoch();
+    let of = |pen: &Pen, below: [u32; 2]| {
+        let lease = |below| Lease { epoch: Epoch(own.0 - below), ..pen.lease.clone() };
+        let first = Pen { lease: lease(below[0]), ..pen.clone() }.entries([(step(1), 1)]);
+        let last = &first[0];
+        let head = Head { seq: last.seq, epoch: last.epoch, cursor: last.last_cursor() };
+        [first, Pen { lease: lease(below[1]), head }.entries([(step(2), 2)])].concat()
+    };
+    let mut written = Vec::new();
+    for below in [[9, 7], [7, 4]] {
+        let batch = of(&pen, below);
+        pen.try_write(&store, &batch, Durability::Synced).await.expect("the epochs rise");
+        written.extend(batch);
+    }
+    let last = Epoch(own.0 - 4);
+    for (below, fell, current) in [([5, 1], 5, last), ([2, 3], 3, Epoch(own.0 - 2))] {
+        let batch = of(&pen, below);
+        let refused = store.append(&pen.lease, Seq(4), &batch, Durability::Synced).await;
+        assert_eq!(refused, Err(StoreError::Fenced { epoch: Epoch(own.0 - fell), current }));
+    }
+    drop(store);
+    let store = bench.open().await;
+    assert_eq!(all(&store, &agent).await, written);
+    let mut pen = Pen::take(&store, &agent).await;
+    assert!(pen.head.epoch == last && pen.epoch() > own);
+    written.extend(pen.write_steps(&store, 1).await);
     assert_eq!(all(&store, &agent).await, written);
 }
 

@@ -94,6 +94,7 @@ macro_rules! store_suite {
             a_wrong_expected_seq_is_a_conflict_and_writes_nothing,
             a_batch_with_a_gap_is_refused_whole,
             a_batch_of_another_epoch_is_refused_whole,
+            a_copy_brings_the_epochs_of_earlier_writers,
             an_empty_batch_changes_nothing,
             large_batches_come_back,
             both_grades_survive_the_death_of_the_process,
