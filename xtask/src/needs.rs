@@ -86,6 +86,22 @@ pub(crate) const REDIS: Need = Need {
     stand_in: None,
 };
 
+pub(crate) const POSTGRES: Need = Need {
+    name: "PostgreSQL",
+    probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/postgres"],
+    source: Source::DebianServer("postgresql"),
+    used_by: "the tests of the PostgreSQL store",
+    stand_in: None,
+};
+
+pub(crate) const PGBOUNCER: Need = Need {
+    name: "PgBouncer",
+    probe: &["ls", "/usr/sbin/pgbouncer"],
+    source: Source::DebianServer("pgbouncer"),
+    used_by: "the test of the PostgreSQL store behind a proxy",
+    stand_in: None,
+};
+
 pub(crate) const PYTHON: Need = Need {
     name: "python3 with venv",
     probe: &["python3", "-c", "import venv, ensurepip"],

@@ -12,6 +12,9 @@ use anyhow::Context as _;
 
 /// Whom Debian's packages ask whether a daemon may be started.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// Where Debian's PostgreSQL reads whether to make a cluster when it is installed. Tests make their own.
+const CLUSTERS: &str = "/etc/postgresql-common/createcluster.conf";
+const NO_CLUSTER: &str = "create_main_cluster = false\n";
 /// "Forbidden by policy", to everyone.
 const FORBID: &str = "#!/bin/sh\nexit 101\n";
 
@@ -21,6 +24,11 @@ const FORBID: &str = "#!/bin/sh\nexit 101\n";
 /// Its own, and that the policy cannot be written.
 pub(crate) fn without_starting<T>(install: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let _policy = Policy::set(Path::new(POLICY))?;
+    if !Path::new(CLUSTERS).exists() {
+        let told =
+            fs::create_dir_all("/etc/postgresql-common").and_then(|()| fs::write(CLUSTERS, NO_CLUSTER));
+        told.with_context(|| format!("failed to write {CLUSTERS}"))?;
+    }
     install()
 }
 

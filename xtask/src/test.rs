@@ -60,7 +60,15 @@ fn run_steps(context: &Context, fast: bool) -> anyhow::Result<()> {
 
 /// What the tests look for on the machine, so that a lack is told before minutes of building.
 fn find_needs(context: &Context) -> anyhow::Result<()> {
-    for need in [&needs::NEXTEST, &needs::CURL, &needs::EXT4, &needs::PERL, &needs::REDIS] {
+    for need in [
+        &needs::NEXTEST,
+        &needs::CURL,
+        &needs::EXT4,
+        &needs::PERL,
+        &needs::REDIS,
+        &needs::POSTGRES,
+        &needs::PGBOUNCER,
+    ] {
         if need.ensure(context)? {
             println!("{}: found", need.name);
         }

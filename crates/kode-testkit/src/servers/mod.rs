@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use crate::rounds::skipped;
 
+pub use postgres::{PostgresServer, TransactionProxy};
 pub use redis::RedisServer;
 pub use redis_cluster::RedisCluster;
 
+mod postgres;
 mod redis;
 mod redis_cluster;
 
