@@ -288,6 +288,28 @@ pub(crate) enum Store {
     Migrate(Mend),
     /// Take over the agents that the TypeScript SDK kept in a directory.
     Import(Import),
+    /// Copy agents from one store into another, of whatever kinds, and compare them. No server may use the source.
+    Copy(Copy),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Copy {
+    /// The store to copy from, such as fs:./.kode; env:NAME takes the URL from the environment, as is best for one
+    /// with a password.
+    #[arg(value_name = "FROM")]
+    pub(crate) from: String,
+    /// The store to copy to, such as postgres://USER@HOST/DATABASE or env:NAME. It is made if need be.
+    #[arg(value_name = "TO")]
+    pub(crate) to: String,
+    /// Only agents under this prefix, by whole `:` segments.
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pub(crate) prefix: String,
+    /// Say what would be copied, and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -7,12 +7,13 @@ use kode_core::id::TemplateId;
 use kode_core::model::Model;
 use kode_core::runtime::{Runtime, RuntimeBuilder};
 use kode_core::sandbox::SandboxFactory;
-use kode_core::store::{Store, StoreResult};
+use kode_core::store::{Store, StoreError};
 /// The one parser of event streams, for the command's own as well.
 pub(crate) use kode_provider_glm::sse::{Frame, Sse};
 use kode_provider_glm::{DEFAULT_BASE_URL, Glm, GlmConfig, GlmKey};
 use kode_sandbox::{Layer, LocalSandbox};
 pub(crate) use kode_store_fs::{Fit, FsStore, Repair, Report};
+pub(crate) use kode_store_postgres::{PgStore, Report as RowReport, Versions};
 use kode_store_redis::RedisStore;
 pub(crate) use kode_store_redis::RedisUrl;
 
@@ -20,13 +21,13 @@ use crate::config::{Env, KEY_NAMES, Settings, StoreUrl, glm_key};
 use crate::demo::DemoModel;
 use crate::failure::Failure;
 
-/// The store for a command that writes.
+/// The store for a command that writes. It is used in the runtime that it was opened in.
 pub(crate) async fn store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
-    let opened: StoreResult<Arc<dyn Store>> = match url {
-        StoreUrl::Fs(dir) => FsStore::open(dir).map(|store| Arc::new(store) as _),
-        StoreUrl::Redis(url) => return Ok(Arc::new(redis(url).await?)),
-    };
-    opened.map_err(|e| Failure::failed(format!("the store {url} cannot be opened: {e}")))
+    Ok(match url {
+        StoreUrl::Fs(dir) => Arc::new(files(dir, true)?),
+        StoreUrl::Redis(address) => Arc::new(redis(address).await?),
+        StoreUrl::Postgres(address) => Arc::new(PgStore::open(address).await.map_err(unopened(url))?),
+    })
 }
 
 /// A redis store, also for a command that looks after it.
@@ -36,10 +37,35 @@ pub(crate) async fn redis(url: &RedisUrl) -> Result<RedisStore, Failure> {
 
 /// The store for a command that writes to what is there, and makes none.
 pub(crate) async fn existing_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
-    if let StoreUrl::Fs(dir) = url {
-        is_there(dir)?;
+    match url {
+        StoreUrl::Fs(dir) => is_there(dir)?,
+        StoreUrl::Redis(_) => {}
+        StoreUrl::Postgres(address) => return Ok(Arc::new(database(url, address).await?)),
     }
     store(url).await
+}
+
+/// Whether there is a store yet. One that cannot be reached is an error.
+pub(crate) async fn is_made(url: &StoreUrl) -> Result<bool, Failure> {
+    match url {
+        StoreUrl::Fs(dir) => Ok(dir.exists()),
+        StoreUrl::Redis(_) => Ok(true),
+        StoreUrl::Postgres(address) => Ok(versions(url, address).await?.database > 0),
+    }
+}
+
+/// The versions of a database's tables and of this program's.
+pub(crate) async fn versions(url: &StoreUrl, address: &str) -> Result<Versions, Failure> {
+    PgStore::versions_at(address).await.map_err(unopened(url))
+}
+
+/// A store of a database, for a command that makes none.
+pub(crate) async fn database(url: &StoreUrl, address: &str) -> Result<PgStore, Failure> {
+    PgStore::open_existing(address).await.map_err(unopened(url))
+}
+
+fn unopened(url: &StoreUrl) -> impl Fn(StoreError) -> Failure + '_ {
+    move |error| Failure::failed(format!("the store {url} cannot be opened: {error}"))
 }
 
 fn is_there(dir: &Path) -> Result<(), Failure> {
@@ -54,10 +80,15 @@ fn is_there(dir: &Path) -> Result<(), Failure> {
 
 /// The store for a command that only reads, also while a server has it.
 pub(crate) async fn store_to_read(url: &StoreUrl) -> Result<Arc<dyn Store>, Failure> {
-    let StoreUrl::Fs(dir) = url else { return store(url).await };
-    is_there(dir)?;
-    let store = FsStore::open_read_only(dir);
-    Ok(Arc::new(store.map_err(|e| Failure::failed(format!("the store {url} cannot be read: {e}")))?))
+    match url {
+        StoreUrl::Fs(dir) => {
+            is_there(dir)?;
+            let unread = |e| Failure::failed(format!("the store {url} cannot be read: {e}"));
+            Ok(Arc::new(FsStore::open_read_only(dir).map_err(unread)?))
+        }
+        StoreUrl::Redis(_) => store(url).await,
+        StoreUrl::Postgres(address) => Ok(Arc::new(database(url, address).await?)),
+    }
 }
 
 /// A store of files, for a command that looks after it. `write`: whether it changes anything.

@@ -2,10 +2,11 @@
 
 mod file;
 mod nearest;
+mod store_url;
 
 pub(crate) use self::nearest::nearest;
+pub(crate) use self::store_url::StoreUrl;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,6 @@ use std::time::Duration;
 use kode_core::template::Template;
 
 use crate::args::{Places, Serve};
-use crate::compose::RedisUrl;
 use crate::config::file::ConfigFile;
 use crate::failure::Failure;
 use crate::templates;
@@ -27,25 +27,6 @@ pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// The process's environment; empty values count as none.
 pub(crate) fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// A store by its URL.
-#[derive(Debug, Clone)]
-pub(crate) enum StoreUrl {
-    /// `fs:DIR`.
-    Fs(PathBuf),
-    /// `redis://HOST:PORT`, or `rediss://` for TLS.
-    Redis(Box<RedisUrl>),
-}
-
-/// As a person may see it: without a password.
-impl fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fs(dir) => write!(f, "fs:{}", dir.display()),
-            Self::Redis(url) => url.fmt(f),
-        }
-    }
 }
 
 /// What every command that touches agents needs.
@@ -100,7 +81,12 @@ impl Settings {
             _ => return Err(Failure::usage("KODE_LOG_FORMAT is text or json")),
         };
         Ok(Self {
-            store: store_url(&pick(places.store.as_deref(), "KODE_STORE", file.store.clone(), "fs:./.kode"))?,
+            store: StoreUrl::parse(&pick(
+                places.store.as_deref(),
+                "KODE_STORE",
+                file.store.clone(),
+                "fs:./.kode",
+            ))?,
             workspace: workspace.or(file.workspace.clone()).unwrap_or_else(|| "./workspace".into()),
             glm_base_url: env("KODE_GLM_BASE_URL").or(file.glm_base_url.clone()),
             model: pick(None, "KODE_MODEL", file.model.clone(), "glm-4.5-air"),
@@ -168,21 +154,6 @@ pub(crate) fn secret(name: &str, env: Env<'_>) -> Result<Option<String>, Failure
     }
 }
 
-fn store_url(url: &str) -> Result<StoreUrl, Failure> {
-    match url.split_once(':') {
-        Some(("fs", dir)) if !dir.is_empty() => Ok(StoreUrl::Fs(dir.into())),
-        Some(("redis" | "rediss", _)) => {
-            url.parse().map(|url| StoreUrl::Redis(Box::new(url))).map_err(Failure::usage)
-        }
-        Some((kind @ "postgres", _)) => {
-            Err(Failure::usage(format!("this version has no {kind} store; use fs:DIR or redis://HOST:PORT")))
-        }
-        _ => Err(Failure::usage(
-            "the store is not known; it looks like fs:DIR, such as fs:./.kode, or redis://HOST:PORT",
-        )),
-    }
-}
-
 /// The built-in templates, replaced and joined by the file's.
 fn merged(file: ConfigFile) -> Result<Vec<Template>, Failure> {
     let mut templates = templates::builtin();
@@ -226,22 +197,5 @@ mod tests {
         assert!(matches!(settings.listen(&Serve::default(), false), Err(Failure::Usage(_))));
         assert!(settings.listen(&Serve { insecure: true, ..Serve::default() }, false).is_ok());
         assert!(settings.listen(&Serve::default(), true).is_ok());
-    }
-
-    #[test]
-    fn an_unknown_store_is_refused_with_what_would_do() {
-        for url in ["postgres://x", "mysql://x", "fs:", ""] {
-            assert!(matches!(store_url(url), Err(Failure::Usage(why)) if why.contains("fs:DIR")));
-        }
-        for url in ["redis://", "redis://x?durable=yes", "redis://x?durability=perhaps"] {
-            assert!(matches!(store_url(url), Err(Failure::Usage(why)) if why.contains("redis://127.0.0.1")));
-        }
-    }
-
-    #[test]
-    fn a_redis_store_is_shown_without_its_password() {
-        let url = store_url("rediss://user:secret@redis.example:6380?prefix=team").unwrap();
-        assert_eq!(url.to_string(), "rediss://redis.example:6380?prefix=team");
-        assert!(!format!("{url:?}").contains("secret"));
     }
 }

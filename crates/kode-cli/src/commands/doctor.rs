@@ -44,9 +44,8 @@ async fn look(settings: &Settings, without: &[String]) -> Result<Found, Failure>
 
 /// Whether the store can be used; one that is not there yet can be made.
 async fn store(url: &StoreUrl) -> Result<String, String> {
-    if let StoreUrl::Fs(dir) = url
-        && !dir.exists()
-    {
+    let there = compose::is_made(url).await.map_err(|failure| failure.why().to_owned())?;
+    if !there {
         return Ok(format!("{url} is not there yet and will be made"));
     }
     match compose::store_to_read(url).await {

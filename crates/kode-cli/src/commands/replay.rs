@@ -14,10 +14,10 @@ use serde_json::json;
 
 use self::print::Report;
 use crate::args::Replay;
-use crate::compose;
 use crate::config::{Settings, StoreUrl, process_env};
 use crate::failure::Failure;
 use crate::out::Out;
+use crate::{commands, compose};
 
 /// Entries read at a time.
 const PAGE: usize = 1_024;
@@ -25,16 +25,14 @@ const PAGE: usize = 1_024;
 pub(crate) fn run(replay: Replay) -> Result<(), Failure> {
     let settings = Settings::resolve(None, &replay.places, &process_env)?;
     let (url, agent) = place(&replay.what, &settings.store)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let state = runtime.block_on(async {
+    let state = commands::block_on(async {
         let store = compose::store_to_read(&url).await?;
         fold(&store, &agent, replay.at.map(Seq)).await
     })?;
     show(&agent, &state, &settings.templates, replay.json)
 }
 
-/// The store and the agent: from a path into the store, or from an id in the configured one.
+/// The store and the agent: from a path into a store of files, or from an id in the configured one.
 fn place(what: &str, store: &StoreUrl) -> Result<(StoreUrl, AgentId), Failure> {
     let path = Path::new(what);
     if !what.contains('/') && !path.exists() {

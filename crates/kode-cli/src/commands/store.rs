@@ -1,15 +1,17 @@
 //! `kode store`: what is done to a store as a whole, agent by agent. One room each.
 
 mod check;
+mod copy;
 mod import;
 mod index;
 mod migrate;
 mod repair;
 
 use std::io::Write;
+use std::path::Path;
 
 use kode_core::id::AgentId;
-use kode_core::store::{Catalog, StoreError};
+use kode_core::store::{Store as CoreStore, StoreError};
 use serde_json::{Value, json};
 
 use crate::args::{Check, Store};
@@ -25,13 +27,9 @@ pub(crate) fn run(command: Store) -> Result<(), Failure> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     match command {
         Store::Import(import) => import::run(import),
+        Store::Copy(copy) => copy::run(&copy),
         Store::Check(what) => runtime.block_on(check::run(&what)),
-        Store::Repair(mend) => runtime.block_on(async {
-            match Settings::resolve(None, &mend.what.places, &process_env)?.store {
-                StoreUrl::Fs(_) => repair::run(&mend.what, mend.dry_run).await,
-                StoreUrl::Redis(url) => index::rebuild(&url, &mend.what, mend.dry_run).await,
-            }
-        }),
+        Store::Repair(mend) => runtime.block_on(repair::run(&mend.what, mend.dry_run)),
         Store::Migrate(mend) => runtime.block_on(migrate::run(&mend.what, mend.dry_run)),
     }
 }
@@ -41,21 +39,24 @@ const NO_FILES: &str = "this looks after a store's files, and a redis store has 
                         itself (redis-check-aof looks at one), every entry is checked as it is read, and there is one \
                         format. `kode store repair` puts back what its index of names lost";
 
-/// The store that is meant. A directory that is none is refused instead of being made.
-fn open(what: &Check, write: bool) -> Result<FsStore, Failure> {
-    let settings = Settings::resolve(None, &what.places, &process_env)?;
-    let StoreUrl::Fs(dir) = settings.store else { return Err(Failure::usage(NO_FILES)) };
+/// The store that is meant.
+fn meant(what: &Check) -> Result<StoreUrl, Failure> {
+    Ok(Settings::resolve(None, &what.places, &process_env)?.store)
+}
+
+/// A store of files. A directory that is none is refused instead of being made.
+fn files(dir: &Path, write: bool) -> Result<FsStore, Failure> {
     if !dir.is_dir() {
         return Err(Failure::failed(format!(
             "there is no store at {}; name one with --store fs:DIR",
             dir.display()
         )));
     }
-    compose::files(&dir, write)
+    compose::files(dir, write)
 }
 
 /// The one agent that is meant, or all.
-async fn agents(store: &FsStore, what: &Check) -> Result<Vec<AgentId>, Failure> {
+async fn agents(store: &dyn CoreStore, what: &Check) -> Result<Vec<AgentId>, Failure> {
     if let Some(agent) = &what.agent {
         return Ok(vec![AgentId::new(agent.as_str()).map_err(Failure::usage)?]);
     }

@@ -6,6 +6,7 @@ mod access;
 mod agents;
 mod bad_input;
 mod chat;
+mod copy;
 mod decide;
 mod deploy;
 mod docs;

@@ -2,25 +2,71 @@
 
 use kode_core::id::{AgentId, Seq};
 use kode_core::machine::State;
-use kode_core::store::{After, Checkpoints, Journal, StoreError};
+use kode_core::store::{After, Store, StoreError};
 use serde_json::json;
 
 use super::Finding;
 use crate::args::Check;
-use crate::compose::{Fit, FsStore, Report};
+use crate::compose::{self, Fit, FsStore, PgStore, Report, RowReport};
+use crate::config::StoreUrl;
 use crate::failure::Failure;
 
 /// Entries folded at a time.
 const PAGE: usize = 1_024;
+const ADVICE_FOR_ROWS: &str =
+    "keep the database as it is, look at it with pg_amcheck, and restore a backup; see docs/operations.md";
 const ADVICE: &str = "`kode store repair --dry-run` says what can be kept";
 
 pub(super) async fn run(what: &Check) -> Result<(), Failure> {
-    let store = super::open(what, false)?;
-    let mut findings = Vec::new();
-    for agent in super::agents(&store, what).await? {
-        findings.push(finding(&store, &agent).await);
+    let url = super::meant(what)?;
+    match &url {
+        StoreUrl::Fs(dir) => {
+            let store = super::files(dir, false)?;
+            let mut findings = Vec::new();
+            for agent in super::agents(&store, what).await? {
+                findings.push(finding(&store, &agent).await);
+            }
+            super::print(&findings, what, ADVICE)
+        }
+        StoreUrl::Redis(_) => Err(Failure::usage(super::NO_FILES)),
+        StoreUrl::Postgres(address) => {
+            let store = compose::database(&url, address).await?;
+            let mut findings = Vec::new();
+            for agent in super::agents(&store, what).await? {
+                findings.push(in_rows(&store, &agent).await);
+            }
+            super::print(&findings, what, ADVICE_FOR_ROWS)
+        }
     }
-    super::print(&findings, what, ADVICE)
+}
+
+async fn in_rows(store: &PgStore, agent: &AgentId) -> Finding {
+    let report = match store.check(agent).await {
+        Ok(Some(report)) => report,
+        Ok(None) => return Finding::unknown(agent),
+        Err(error) => return Finding::bad(agent, &error),
+    };
+    let fit = report.checkpoint.map_or(Fit::None, Fit::Whole);
+    match fold(store, agent, fit).await {
+        Ok(agrees) => whole_rows(agent, &report, agrees),
+        Err(error) => Finding::bad(agent, &error),
+    }
+}
+
+fn whole_rows(agent: &AgentId, report: &RowReport, agrees: bool) -> Finding {
+    let RowReport { head, rows, checkpoint: covered } = *report;
+    let (checkpoint, at) = match (covered, agrees) {
+        (None, _) => ("none", String::new()),
+        (Some(seq), true) => ("whole", format!(" at entry {seq}")),
+        (Some(seq), false) => {
+            ("wrong", format!(" at entry {seq} (delete its row; the journal has all of it)"))
+        }
+    };
+    let said = format!("whole up to entry {head}, {rows} rows, checkpoint {checkpoint}{at}");
+    let json = json!({
+        "agentId": agent, "ok": agrees, "head": head, "rows": rows, "checkpoint": checkpoint, "covered": covered,
+    });
+    Finding { bad: !agrees, ..Finding::good(agent, &said, json) }
 }
 
 async fn finding(store: &FsStore, agent: &AgentId) -> Finding {
@@ -36,7 +82,7 @@ async fn finding(store: &FsStore, agent: &AgentId) -> Finding {
 }
 
 /// Whether the journal's fold is, at the checkpoint's entry, what the checkpoint says.
-async fn fold(store: &FsStore, agent: &AgentId, checkpoint: Fit) -> Result<bool, StoreError> {
+async fn fold(store: &dyn Store, agent: &AgentId, checkpoint: Fit) -> Result<bool, StoreError> {
     let Fit::Whole(covered) = checkpoint else { return Ok(true) };
     let mut state = State::default();
     while state.seq < covered {

@@ -13,9 +13,9 @@ use kode_import::{Imported, Note, NoteKind, Refused, Source, Written};
 use serde::Serialize;
 
 use crate::args::Import;
-use crate::compose;
 use crate::config::{Settings, StoreUrl, process_env};
 use crate::failure::Failure;
+use crate::{commands, compose};
 
 /// What became of every agent.
 #[derive(Debug, Default, Serialize)]
@@ -59,16 +59,16 @@ pub(crate) fn run(import: Import) -> Result<(), Failure> {
             import.dir.display()
         )));
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let store = runtime.block_on(async {
-        match import.dry_run {
-            true => to_look(&settings.store).await,
-            false => compose::store(&settings.store).await.map(Some),
-        }
+    let report = commands::block_on(async {
+        let store = if import.dry_run {
+            to_look(&settings.store).await?
+        } else {
+            Some(compose::store(&settings.store).await?)
+        };
+        let importer =
+            Importer { source, store, rules, templates: &settings.templates, dry_run: import.dry_run };
+        importer.run(&names).await
     })?;
-    let importer = Importer { source, store, rules, templates: &settings.templates, dry_run: import.dry_run };
-    let report = runtime.block_on(importer.run(&names))?;
     tell(&report, import.json)?;
     match report.refused.len() {
         0 => Ok(()),
@@ -85,10 +85,7 @@ fn usage(import: &Import, why: &Refused) -> Failure {
 
 /// The store as far as a dry run needs it: to see who is there.
 async fn to_look(url: &StoreUrl) -> Result<Option<Arc<dyn Store>>, Failure> {
-    match url {
-        StoreUrl::Fs(dir) if !dir.exists() => Ok(None),
-        StoreUrl::Fs(_) | StoreUrl::Redis(_) => compose::store_to_read(url).await.map(Some),
-    }
+    if compose::is_made(url).await? { compose::store_to_read(url).await.map(Some) } else { Ok(None) }
 }
 
 /// Which template of ours takes the place of one of theirs.

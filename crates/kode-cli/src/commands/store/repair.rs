@@ -3,16 +3,28 @@
 use kode_core::id::{AgentId, Seq};
 use serde_json::json;
 
-use super::Finding;
+use super::{Finding, index};
 use crate::args::Check;
 use crate::compose::{FsStore, Repair};
+use crate::config::StoreUrl;
 use crate::failure::Failure;
 
 const ADVICE: &str =
     "what this version cannot read is kept as it is; use the version that wrote it, or free the store";
 
+/// Why there is nothing to repair in a database: a transaction leaves no torn tail, and what its disk did to it is
+/// for those who know its files.
+const NOT_OURS: &str = "a store in PostgreSQL is not repaired by kode: it leaves nothing half done, so what `kode store \
+     check` finds there is damage below it; keep it as it is, look with pg_amcheck, and restore a backup";
+
 pub(super) async fn run(what: &Check, dry: bool) -> Result<(), Failure> {
-    let store = super::open(what, !dry)?;
+    let url = super::meant(what)?;
+    let dir = match &url {
+        StoreUrl::Fs(dir) => dir,
+        StoreUrl::Redis(url) => return index::rebuild(url, what, dry).await,
+        StoreUrl::Postgres(_) => return Err(Failure::usage(NOT_OURS)),
+    };
+    let store = super::files(dir, !dry)?;
     let mut findings = Vec::new();
     for agent in super::agents(&store, what).await? {
         findings.push(finding(&store, &agent, dry).await);
