@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use kode_testkit::servers::PostgresServer;
+use kode_testkit::servers::{PostgresServer, RedisServer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -76,6 +76,29 @@ async fn g1_g4_an_agent_goes_from_files_to_a_database_and_back() {
     assert!(export(dir.path(), "fs:./back").as_array().unwrap().len() > told.as_array().unwrap().len());
     let check = run(dir.path(), &["store", "check", "--store", "fs:./back"]);
     assert!(check.status.success(), "{}", said(&check));
+}
+
+/// From kind to kind, and the events are the same under the same cursors.
+#[tokio::test]
+async fn g4_an_agent_goes_round_all_kinds_of_stores() {
+    let (Some(postgres), Some(redis)) = (PostgresServer::start(&[]), RedisServer::start(&[])) else { return };
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(&dir);
+    talk(&server, "write a.txt hi there").await;
+    server.kill();
+    let stores = [
+        "fs:./.kode".to_owned(),
+        redis.url(),
+        format!("{}?durability=none", postgres.url()),
+        format!("{}?prefix=other", redis.url()),
+        "fs:./last".to_owned(),
+    ];
+    let told = export(dir.path(), &stores[0]);
+    for pair in stores.windows(2) {
+        let copied = run(dir.path(), &["store", "copy", &pair[0], &pair[1]]);
+        assert!(copied.status.success(), "{} to {}: {}", pair[0], pair[1], said(&copied));
+        assert_eq!(export(dir.path(), &pair[1]), told, "{}", pair[1]);
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod glm;
 mod harness;
 mod import;
 mod kill;
+mod postgres;
 mod redis;
 mod replay;
 mod shells;

@@ -29,6 +29,12 @@ impl<'s> Claims<'s> {
         holder: &str,
         agents: &[AgentId],
     ) -> Result<Self, Failure> {
+        if let Some(node) = store.nodes(now()).await.map_err(Failure::failed)?.first() {
+            return Err(Failure::failed(format!(
+                "the node {} uses the source; stop the servers that use that store, and copy again",
+                node.id
+            )));
+        }
         let unfinished = store.unfinished().await.map_err(Failure::failed)?.into_iter().collect();
         let mut claims = Self { store, leases: Vec::new(), unfinished };
         for agent in agents {

@@ -6,7 +6,7 @@ use kode_core::id::{Millis, Seq};
 use kode_core::store::decorate::Decorator;
 use kode_core::store::memory::MemoryStore;
 use kode_core::store::{
-    BlobName, Blobs, Catalog, Checkpoints, Durability, Journal, Lease, Leases, StoreResult,
+    BlobName, Blobs, Catalog, Checkpoints, Durability, Journal, Lease, Leases, Nodes, StoreResult,
 };
 use kode_testkit::faulty::{Faults, FaultyStore, Op, When};
 use kode_testkit::golden::{fill, snapshot};
@@ -98,6 +98,16 @@ async fn g5_an_agent_that_a_server_holds_is_not_copied_nor_any_other() {
     assert_eq!(to.list("", None, 10).await, Ok(vec![]));
     from.release(lease, true).await.unwrap();
     copy(&from, &to).await.expect("now it is free, and so are those that were taken before it");
+}
+
+#[tokio::test]
+async fn g5_a_source_on_which_a_node_is_there_is_not_copied() {
+    let (from, to) = (source().await, MemoryStore::new());
+    let node = kode_core::store::Node { id: "node-1".into(), url: "http://node-1".into() };
+    from.announce(&node, TTL, now()).await.unwrap();
+    assert!(why(copy(&from, &to).await).contains("node-1 uses the source"));
+    from.withdraw("node-1").await.unwrap();
+    copy(&from, &to).await.expect("the node has gone");
 }
 
 /// A store that keeps one fact as another.
