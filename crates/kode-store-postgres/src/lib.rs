@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! pg_store   the ports; opening
-//!   journal · elide · leases · checkpoint · blobs · catalog · nodes    a port's statements each
+//!   journal · elide · leases · checkpoint · blobs · catalog · nodes · counts    a port's statements each
 //!   check      for a person who cares for a store
 //!     agent_row  the row that says who may write and where the journal ends
 //!   migrate    the schema, by versions                settings  what the server's settings promise
@@ -19,6 +19,7 @@ mod blobs;
 mod catalog;
 mod check;
 mod checkpoint;
+mod counts;
 mod elide;
 mod error;
 mod journal;

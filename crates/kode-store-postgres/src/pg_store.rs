@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
+use kode_core::store::counters::{Counters, Day};
 use kode_core::store::{
     After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
     Journal, Lease, Leases, Node, Nodes, StoreError, StoreResult,
@@ -13,7 +14,7 @@ use crate::check::Report;
 use crate::migrate::Versions;
 use crate::pool::Pool;
 use crate::url::Place;
-use crate::{blobs, catalog, check, checkpoint, elide, journal, leases, migrate, nodes, settings};
+use crate::{blobs, catalog, check, checkpoint, counts, elide, journal, leases, migrate, nodes, settings};
 
 /// A store in a schema of a PostgreSQL database. Any number of nodes may have it open.
 ///
@@ -191,6 +192,21 @@ impl Catalog for PgStore {
 
     async fn ready(&self) -> StoreResult<()> {
         catalog::ready(&self.pool).await
+    }
+
+    fn counters(&self) -> Option<&dyn Counters> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Counters for PgStore {
+    async fn add(&self, name: &str, day: Day, n: u64) -> StoreResult<u64> {
+        counts::add(&self.pool, name, day, n).await
+    }
+
+    async fn count(&self, name: &str, day: Day) -> StoreResult<u64> {
+        counts::count(&self.pool, name, day).await
     }
 }
 

@@ -68,6 +68,14 @@ CREATE TABLE nodes (
     expires timestamptz NOT NULL
 );
 
+-- Counts by name and day. A name is any text, also one with NUL.
+CREATE TABLE counts (
+    day bigint NOT NULL,
+    name bytea NOT NULL,
+    n numeric(20) NOT NULL,
+    PRIMARY KEY (day, name)
+);
+
 -- Written to by whoever asks whether the store takes writes.
 CREATE TABLE probe (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
