@@ -61,7 +61,7 @@ enum Task {
     /// Changes one thing of the machine at a time and counts the changes that no test notices.
     Mutants(mutants::Args),
     /// Measures what kode costs beside what the machine can do, and prints ratios.
-    Bench,
+    Bench(bench::Args),
     /// Checks the journals that must fold for ever; with `add NAME` keeps a new set first.
     Golden(golden::Args),
     /// Makes every attempt to break out of the sandbox, at every level, and prints the matrix.
@@ -94,7 +94,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Licences => licences::run(&context),
         Task::Soak(args) => soak::run(&context, &args),
         Task::Mutants(args) => mutants::run(&context, &args),
-        Task::Bench => bench::run(&context),
+        Task::Bench(args) => bench::run(&context, &args),
         Task::Golden(args) => golden::run(&context, &args),
         Task::Escape(args) => escape::run(&context, &args),
         Task::Codegen => codegen::run(&context),

@@ -1,8 +1,9 @@
 //! Benchmarks as ratios: each workload beside the machine's own limit, measured in the same run.
 //!
-//! Without arguments it measures all and prints a table; with a workload's name it is the executable of the contract in
-//! docs/performance.md, and measures that one; `standin` is the model that both talk to. Nothing here asserts a time,
-//! and nothing here is needed by anything else.
+//! Without arguments it measures what has a limit of the machine beside it; `table [--peer PATH] [FILTER…]` runs the
+//! workloads of the contract in docs/performance.md; with a workload's name it is the executable of that contract, and
+//! measures that one; `standin` is the model that all talk to. Nothing here asserts a time, and nothing here is needed
+//! by anything else.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -12,10 +13,13 @@ mod model;
 mod resume;
 mod sandbox;
 mod standin;
+mod table;
 mod turn;
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -27,6 +31,7 @@ fn main() -> anyhow::Result<()> {
         match words.next().as_deref() {
             None => measure().await,
             Some("standin") => stand_in().await,
+            Some("table") => table(words),
             Some(workload) => {
                 println!("{}", contract::run(workload, words).await?);
                 Ok(())
@@ -41,6 +46,19 @@ async fn stand_in() -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", json!({ "ready": true, "llm": format!("http://{}", listener.local_addr()?) }));
     standin::serve(listener).await
+}
+
+/// The workloads as a table, and as JSON in the last line.
+fn table(mut words: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    let (mut peer, mut filters) = (None, Vec::new());
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--peer" => peer = Some(PathBuf::from(words.next().context("--peer needs a path")?)),
+            _ => filters.push(word),
+        }
+    }
+    println!("{}", table::measure(peer.as_deref(), &filters)?);
+    Ok(())
 }
 
 async fn measure() -> anyhow::Result<()> {

@@ -1,0 +1,188 @@
+//! The workloads of the contract, each in a process of its own against one stand-in, as a table; beside a peer if one
+//! is named.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::median;
+
+/// Runs of each; the middle one is told.
+const ROUNDS: usize = 3;
+
+/// One line of the table.
+struct Row {
+    name: &'static str,
+    workload: &'static str,
+    params: &'static [&'static str],
+    /// What makes the directory ready, if it is not to be empty.
+    before: Option<&'static [&'static str]>,
+    /// The figures that are told, each with what is to be reached.
+    figures: &'static [(&'static str, &'static str)],
+}
+
+const ROWS: [Row; 10] = [
+    Row {
+        name: "W1 create 2,000 agents",
+        workload: "w1",
+        params: &["agents=2000"],
+        before: None,
+        figures: &[("agents_per_s", "≥ 2,000"), ("rss_kb_per_agent", "≤ 6")],
+    },
+    Row {
+        name: "W1 create, one turn each",
+        workload: "w1",
+        params: &["agents=1000", "turns=1"],
+        before: None,
+        figures: &[("rss_kb_per_agent", "≤ 12")],
+    },
+    Row {
+        name: "W2 turns, 1 agent",
+        workload: "w2",
+        params: &["c=1", "k=300"],
+        before: None,
+        figures: &[("p50_ms", "≤ 1.0"), ("cpu_ms_per_turn", "≤ 0.6")],
+    },
+    Row {
+        name: "W2 turns, 100 agents",
+        workload: "w2",
+        params: &["c=100", "k=30"],
+        before: None,
+        figures: &[("turns_per_s", "≥ 3,500"), ("cpu_ms_per_turn", "≤ 0.45")],
+    },
+    Row {
+        name: "W2 turns, 1,000 agents",
+        workload: "w2",
+        params: &["c=1000", "k=5"],
+        before: None,
+        figures: &[("turns_per_s", "≥ 2,500"), ("peak_rss_kb", "≤ 150,000")],
+    },
+    Row {
+        name: "W2 at a model's pace, 800 streams",
+        workload: "w2",
+        params: &["c=800", "k=2", "d=20000"],
+        before: None,
+        // Fifty pieces, 20 ms apart: 980 ms is the ideal.
+        figures: &[("p99_ms", "≤ 1,127")],
+    },
+    Row {
+        name: "W3 tool turns, 100 agents",
+        workload: "w3",
+        params: &["c=100", "k=10"],
+        before: None,
+        figures: &[("turns_per_s", "≥ 1,500"), ("cpu_ms_per_turn", "≤ 1")],
+    },
+    Row {
+        name: "W4 turns at 5,000 messages",
+        workload: "w4",
+        params: &["messages=5000", "turns=50"],
+        before: None,
+        figures: &[("mean_ms", "≤ 3"), ("write_bytes_per_turn", "≤ 16,384")],
+    },
+    Row {
+        name: "W5 resume of 10,000 messages",
+        workload: "w5",
+        params: &[],
+        before: Some(&["prep", "messages=10000", "events=260000"]),
+        figures: &[("cold_ms", "≤ 15"), ("p50_ms", "≤ 15")],
+    },
+    Row {
+        name: "W6 one agent, 1,000 readers",
+        workload: "w6",
+        params: &["subs=1000", "n=1000"],
+        before: None,
+        figures: &[("delivered_per_s", "≥ 15,000,000")],
+    },
+];
+
+/// Measures what the filters name, all without any.
+pub(crate) fn measure(peer: Option<&Path>, filters: &[String]) -> anyhow::Result<Value> {
+    let own = std::env::current_exe()?;
+    let stand_in = StandIn::start(&own)?;
+    let mut report = Vec::new();
+    for row in &ROWS {
+        if !filters.is_empty() && !filters.iter().any(|filter| row.name.contains(filter.as_str())) {
+            continue;
+        }
+        let ours = row.measure(&own, &stand_in.llm)?;
+        let theirs = peer.map(|peer| row.measure(peer, &stand_in.llm)).transpose()?;
+        for (figure, wanted) in row.figures {
+            let (value, beside) = (number(&ours, figure), theirs.as_ref().map(|run| number(run, figure)));
+            let beside = beside.map(|peer| format!("  peer {peer:>12.2}, ratio {:.2}", value / peer));
+            println!(
+                "{:<36} {figure:<22} {value:>14.2}  {wanted:<14}{}",
+                row.name,
+                beside.unwrap_or_default()
+            );
+        }
+        report.push(json!({ "row": row.name, "kode": ours, "peer": theirs }));
+    }
+    Ok(Value::Array(report))
+}
+
+impl Row {
+    /// The middle of some runs, by the first figure.
+    fn measure(&self, program: &Path, llm: &str) -> anyhow::Result<Value> {
+        let (first, _) = self.figures[0];
+        let runs = (0..ROUNDS).map(|_| self.run(program, llm)).collect::<anyhow::Result<Vec<_>>>()?;
+        let middle = median(runs.iter().map(|run| number(run, first)).collect());
+        let run = runs.iter().find(|run| number(run, first) == middle).or(runs.first());
+        Ok(run.cloned().unwrap_or_default())
+    }
+
+    fn run(&self, program: &Path, llm: &str) -> anyhow::Result<Value> {
+        let dir = TempDir::new_in(quiet_place())?;
+        if let Some([workload, params @ ..]) = self.before {
+            once(program, workload, params, llm, dir.path())?;
+        }
+        once(program, self.workload, self.params, llm, dir.path())
+    }
+}
+
+/// Where the disk is real: the temporary directory may be in memory, whose syncs cost nothing.
+fn quiet_place() -> PathBuf {
+    std::env::var_os("KODE_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+/// One run in a process of its own; its last line is its report.
+fn once(program: &Path, workload: &str, params: &[&str], llm: &str, dir: &Path) -> anyhow::Result<Value> {
+    let mut command = Command::new(program);
+    command.arg(workload).args(params).arg(format!("llm={llm}")).arg(format!("dir={}", dir.display()));
+    let output = command.stderr(Stdio::inherit()).output().context("the measured program does not start")?;
+    anyhow::ensure!(output.status.success(), "{workload} {params:?} failed: {}", output.status);
+    let text = String::from_utf8(output.stdout)?;
+    Ok(serde_json::from_str(text.lines().last().context("the measured program said nothing")?)?)
+}
+
+fn number(run: &Value, figure: &str) -> f64 {
+    run.get(figure).and_then(Value::as_f64).unwrap_or(f64::NAN)
+}
+
+/// The model's stand-in, in a process of its own, gone with this value.
+struct StandIn {
+    process: Child,
+    llm: String,
+}
+
+impl StandIn {
+    fn start(own: &Path) -> anyhow::Result<Self> {
+        let mut process = Command::new(own).arg("standin").stdout(Stdio::piped()).spawn()?;
+        let stdout = process.stdout.take().context("its output was asked for")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let ready: Value = serde_json::from_str(&line)?;
+        let llm = ready["llm"].as_str().context("it tells its address")?.to_owned();
+        Ok(Self { process, llm })
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
