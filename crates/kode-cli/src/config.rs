@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kode_core::secrets::Secrets;
 use kode_core::template::Template;
 
 use crate::args::{Places, Serve};
@@ -20,6 +21,9 @@ use crate::templates;
 
 /// Where the GLM key is looked for, the first found wins. `…_FILE` names a file that holds it.
 pub(crate) const KEY_NAMES: [&str; 3] = ["ZHIPUAI_API_KEY", "ZAI_API_KEY", "GLM_API_KEY"];
+
+/// Other settings that are secret.
+const SECRET_NAMES: [&str; 3] = ["KODE_JWT_SECRET", "KODE_CLUSTER_SECRET", "KODE_API_KEY"];
 
 /// How the environment is read: a value, so that tests bring their own.
 pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -48,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) cors_origins: Vec<String>,
     /// Where `/metrics` alone is told, to everybody.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Values that must not come to agents.
+    pub(crate) secrets: Secrets,
     listen: String,
 }
 
@@ -102,6 +108,7 @@ impl Settings {
                 .map(|text| address(&text))
                 .transpose()?,
             cors_origins: origins(env("KODE_CORS_ORIGINS"), &file),
+            secrets: secrets(env, &file),
             listen: pick(listen, "KODE_LISTEN", file.listen.clone(), "127.0.0.1:3000"),
             templates: merged(file)?,
         })
@@ -137,6 +144,27 @@ fn origins(env: Option<String>, file: &ConfigFile) -> Vec<String> {
 /// The GLM key, from the environment or from a file that it names; never from flags.
 pub(crate) fn glm_key(env: Env<'_>) -> Result<Option<String>, Failure> {
     KEY_NAMES.iter().find_map(|name| secret(name, env).transpose()).transpose()
+}
+
+/// All secrets that this process can find: those that it is told, and passwords within URLs. One that cannot be read
+/// is named where it is needed.
+fn secrets(env: Env<'_>, file: &ConfigFile) -> Secrets {
+    let named = KEY_NAMES.into_iter().chain(SECRET_NAMES).filter_map(|name| secret(name, env).ok().flatten());
+    let urls = [
+        env("KODE_STORE").or(file.store.clone()),
+        env("KODE_GLM_BASE_URL").or(file.glm_base_url.clone()),
+        env("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ];
+    let within = urls.iter().flatten().filter_map(|url| password(url)).map(str::to_owned);
+    Secrets::new(named.chain(within).collect::<Vec<_>>())
+}
+
+/// What stands between the user's name and the host of a URL.
+fn password(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (user, _) = authority.rsplit_once('@')?;
+    Some(user.split_once(':').map_or(user, |(_, password)| password)).filter(|password| !password.is_empty())
 }
 
 /// A secret of the environment, or of the file that `NAME_FILE` names; never of a flag.
@@ -189,6 +217,21 @@ mod tests {
         assert_eq!(from(Some("127.0.0.1:5000"), &env), 5000);
         assert_eq!(from(None, &env), 4000);
         assert_eq!(from(None, &|_| None), 3000);
+    }
+
+    #[test]
+    fn secrets_are_found_in_the_environment_in_files_and_in_urls() {
+        let env = |name: &str| match name {
+            "KODE_JWT_SECRET" => Some("the-secret-of-tokens".to_owned()),
+            "KODE_STORE" => Some("postgres://kode:p%40ss-of-the-store@db/kode".to_owned()),
+            "KODE_GLM_BASE_URL" => Some("https://token-of-the-proxy@glm.example/v4".to_owned()),
+            _ => None,
+        };
+        let found = secrets(&env, &ConfigFile::default());
+        let told =
+            found.scrub("the-secret-of-tokens p%40ss-of-the-store token-of-the-proxy kode@db").into_owned();
+        assert_eq!(told, "[redacted] [redacted] [redacted] kode@db");
+        assert_eq!(password("https://glm.example/a@b"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::driver::{Letter, Receipt};
 use crate::hub::Subscription;
 use crate::id::{CallId, Cursor, JobId};
 use crate::machine::{Input, Job, Rejected};
+use crate::secrets::Secrets;
 use crate::store::{BLOB_MAX, BlobName, Store, StoreResult};
 use crate::todo::{Todo, TodoList};
 use crate::tool::{JobRefused, TodoRefused, ToolHost};
@@ -23,6 +24,7 @@ pub(crate) struct Host {
     pub(crate) cell: Arc<Cell>,
     pub(crate) mail: mpsc::WeakSender<Letter>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) secrets: Secrets,
     /// Up to which place the model has read the output of each job.
     pub(crate) read: Mutex<HashMap<JobId, u64>>,
 }
@@ -70,6 +72,7 @@ impl ToolHost for Host {
     }
 
     async fn emit(&self, call: &CallId, event_type: &str, data: Value) {
+        let data = self.secrets.scrub_value(data);
         let input = Input::ToolEmitted { call: call.clone(), event_type: event_type.to_owned(), data };
         if let Err(error) = self.input(input).await {
             tracing::debug!(agent = %self.cell.id, %error, "a tool's event was not taken");

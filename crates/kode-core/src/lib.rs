@@ -26,6 +26,7 @@ pub mod policy;
 pub mod registry;
 pub mod runtime;
 pub mod sandbox;
+pub mod secrets;
 pub mod store;
 mod supervise;
 pub mod system;

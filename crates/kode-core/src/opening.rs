@@ -62,7 +62,9 @@ impl Opening {
 
     fn surroundings(&self, lease: Lease) -> Surroundings {
         let store = self.shared.store.clone();
-        let host = Host { cell: self.cell.clone(), mail: self.mail.clone(), store, read: Mutex::default() };
+        let secrets = self.shared.secrets.clone();
+        let host =
+            Host { cell: self.cell.clone(), mail: self.mail.clone(), store, secrets, read: Mutex::default() };
         Surroundings {
             shared: self.shared.clone(),
             kit: self.kit.clone(),

@@ -25,6 +25,7 @@ use crate::model::Model;
 use crate::opening::{Opening, load};
 use crate::registry::{Kit, Registry};
 use crate::sandbox::{FileError, SandboxFactory, Workspace};
+use crate::secrets::Secrets;
 use crate::store::{After, Store, StoreError};
 use crate::supervise::supervise;
 use crate::upkeep::Upkeep;
@@ -110,6 +111,7 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) hub: Hub,
     pub(crate) stuck: Stuck,
+    pub(crate) secrets: Secrets,
     pub(crate) holder: String,
     pub(crate) lease_ttl: Millis,
     pub(crate) retention: Option<Millis>,

@@ -12,6 +12,7 @@ use super::Surroundings;
 use crate::id::JobId;
 use crate::machine::Input;
 use crate::sandbox::{Command, ProcessEnd, ProcessError, Witness};
+use crate::secrets::Secrets;
 use crate::tool::Cancel;
 
 /// Runs a job to its end. Dropped, it is killed.
@@ -22,7 +23,8 @@ pub(super) async fn run(
     command: Command,
     held: Cancel,
 ) -> Input {
-    let ear: Arc<dyn Witness> = Arc::new(Ear { job: job.clone(), to_driver });
+    let ear: Arc<dyn Witness> =
+        Arc::new(Ear { job: job.clone(), to_driver, secrets: around.shared.secrets.clone() });
     let run = AssertUnwindSafe(async {
         around.tool_cx.workspace.processes()?.job(&job, &command, held, ear).await
     });
@@ -40,11 +42,13 @@ pub(super) fn failed() -> ProcessEnd {
 struct Ear {
     job: JobId,
     to_driver: mpsc::Sender<Input>,
+    secrets: Secrets,
 }
 
 #[async_trait]
 impl Witness for Ear {
     async fn notice(&self, event_type: &str, data: Value) {
+        let data = self.secrets.scrub_value(data);
         let told = Input::JobTold { job: self.job.clone(), event_type: event_type.to_owned(), data };
         // Nobody listens any more once the agent is put away.
         let _ = self.to_driver.send(told).await;

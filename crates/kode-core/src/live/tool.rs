@@ -27,6 +27,8 @@ pub(super) async fn run(
         Ok(()) => says::post_tool(&around, &shown, execute(&around, &cx, &shown).await).await,
         Err(refused) => Err(refused),
     };
+    // Behind the hooks, so that nothing is added after it, and before the result is written anywhere.
+    let outcome = around.shared.secrets.scrub_outcome(outcome);
     let kept = keep(&around, &shown, &outcome).await;
     Input::ToolFinished { call, attempt, outcome, kept }
 }

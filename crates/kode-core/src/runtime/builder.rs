@@ -13,6 +13,7 @@ use crate::model::Model;
 use crate::policy::Policy;
 use crate::registry::{Registry, RegistryError, Says};
 use crate::sandbox::SandboxFactory;
+use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::system::{RandomIds, SystemClock};
 use crate::template::Template;
@@ -36,6 +37,7 @@ pub struct RuntimeBuilder {
     holder: Option<String>,
     lease_ttl: Millis,
     retention: Option<Millis>,
+    secrets: Secrets,
     on_agent: Vec<AgentCallback>,
 }
 
@@ -59,6 +61,7 @@ impl RuntimeBuilder {
             holder: None,
             lease_ttl: LEASE_TTL,
             retention: None,
+            secrets: Secrets::default(),
             on_agent: Vec::new(),
         }
     }
@@ -152,6 +155,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Values that must not come to agents: whatever a tool gives, or tells while it runs, has a mark in their place.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
     /// Calls back with each agent that is created or resumed, so that no binding is forgotten.
     #[must_use]
     pub fn on_agent(mut self, callback: impl Fn(&Agent) + Send + Sync + 'static) -> Self {
@@ -176,6 +186,7 @@ impl RuntimeBuilder {
             ids: self.ids,
             hub: Hub::default(),
             stuck: Stuck::default(),
+            secrets: self.secrets,
             holder,
             lease_ttl: self.lease_ttl,
             retention: self.retention,
