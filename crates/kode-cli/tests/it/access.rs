@@ -13,7 +13,7 @@ use crate::agents::{assert_refused, done, stderr, stdout};
 use crate::harness::{PATIENCE, Server, kode, run};
 
 /// Makes a key, appends what the server needs to know of it, and gives the key.
-fn new_key(dir: &Path, args: &[&str]) -> String {
+pub(crate) fn new_key(dir: &Path, args: &[&str]) -> String {
     let made = run(dir, &[&["keys", "new"], args].concat());
     assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
     let file = dir.join("keys.toml");
@@ -30,7 +30,7 @@ fn with_key(dir: &Path, key: &str, args: &[&str]) -> Output {
 }
 
 /// All bytes of all files below a directory, as text.
-fn everything(dir: &Path) -> String {
+pub(crate) fn everything(dir: &Path) -> String {
     let mut text = String::new();
     let mut left: Vec<PathBuf> = vec![dir.to_owned()];
     while let Some(path) = left.pop() {

@@ -59,6 +59,17 @@ impl Server {
         Self::launch(kode(dir, &args), log)
     }
 
+    /// Starts one with these variables, which logs all that there is to log.
+    pub(crate) fn start_talkative(
+        dir: &Path,
+        env: &[(&str, &str)],
+        log: impl Fn(&str) + Send + 'static,
+    ) -> Self {
+        let mut command = kode(dir, &["serve", "--demo", "--listen", "127.0.0.1:0"]);
+        command.envs(env.iter().copied()).env("RUST_LOG", "trace");
+        Self::launch(command, log)
+    }
+
     /// Starts one that asks a GLM at this base, with this key; every line of its log is handed over.
     pub(crate) fn start_with_glm(
         dir: &TempDir,
@@ -72,7 +83,10 @@ impl Server {
     }
 
     fn launch(mut command: Command, log: impl Fn(&str) + Send + 'static) -> Self {
-        command.stderr(Stdio::piped()).env("RUST_LOG", "info");
+        if !command.get_envs().any(|(name, _)| name == "RUST_LOG") {
+            command.env("RUST_LOG", "info");
+        }
+        command.stderr(Stdio::piped());
         let mut child = command.spawn().expect("the kode binary was built with this test");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let base = loop {

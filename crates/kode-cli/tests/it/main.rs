@@ -5,6 +5,7 @@
 mod access;
 mod agents;
 mod bad_input;
+mod canaries;
 mod chat;
 mod copy;
 mod decide;
