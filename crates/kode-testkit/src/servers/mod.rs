@@ -7,7 +7,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::rounds::skipped;
@@ -39,12 +39,20 @@ pub fn found(program: &str) -> bool {
     there
 }
 
-/// A port of 127.0.0.1 that was free a moment ago.
+/// A port of 127.0.0.1 that was free a moment ago. It is below those that the system gives to connections: one of them
+/// could take the place of a server that is down for a moment, even one that tries to reach that very server.
 ///
 /// # Errors
-/// The system's.
+/// None is free.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    const FIRST: u32 = 15_000;
+    const COUNT: u32 = 17_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    // Processes begin far apart, so that they seldom try the same one at the same moment.
+    let begin = std::process::id().wrapping_mul(97).wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed));
+    let ports = (0..COUNT).map(|offset| FIRST + (begin.wrapping_add(offset)) % COUNT);
+    let mut free = ports.filter_map(|port| u16::try_from(port).ok());
+    free.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).ok_or(io::ErrorKind::AddrInUse.into())
 }
 
 /// A directory that goes with this value.
