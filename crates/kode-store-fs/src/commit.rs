@@ -9,7 +9,7 @@ pub(crate) trait Commit: Send + Sync + 'static {
     /// Takes note of a line that stands in the agent's segment now. Never waits for the disk.
     fn note(&self, agent: &AgentId, line: &[u8]);
 
-    /// Whether so much was noted that the next writer had better commit.
+    /// Whether so much was noted that the next writer had better commit before it notes more.
     fn is_behind(&self) -> bool;
 
     /// Returns once every line that was noted survives. The segments themselves may reach the disk later. Blocks.

@@ -166,6 +166,8 @@ impl Writer {
             return Err(StoreError::Conflict { expected, actual: self.tip.head.seq });
         }
         batch.check(self.tip.head.epoch)?;
+        let room = make_room(&*self.tools.commit);
+        self.noting(room, "appending to a journal")?;
         let synced = !self.is_mere_write(grade);
         let written = match batch.head {
             None if grade == Durability::Buffered && self.has_more_to_attest() => {
@@ -270,6 +272,11 @@ impl Writer {
     }
 }
 
+/// While the log cannot be written, what waits for it must not grow without end.
+fn make_room(commit: &dyn Commit) -> io::Result<()> {
+    if commit.is_behind() { commit.commit() } else { Ok(()) }
+}
+
 /// Cuts a torn tail and writes the rest of the tail once more, in its place and with the same bytes: it was
 /// read from the kernel's cache, which may hold it as clean although an older process's sync failed. Now the
 /// next commit covers it. A crash in between changes nothing, since every byte stays what it was.
@@ -285,6 +292,7 @@ fn mend(
     let begins = segment.header.after.seq;
     let torn = segment.end() > whole.at;
     let tail = segment.bytes(safe.at, whole.at)?;
+    make_room(&*tools.commit)?;
     let file = segment.into_source();
     file.write_at(&tail, safe.at)?;
     let end = whole.tip.head.seq;

@@ -160,14 +160,15 @@ impl NodeLog {
         written
     }
 
+    /// Begins a file. Where that fails the next attempt takes the same one, so a full disk gathers none.
     fn begin(&self, files: &mut Files) -> io::Result<Open> {
         let number = files.number + 1;
         let file = self.disk.open(&name(number), Access::Make)?;
-        files.number = number;
         let header = record::header(number);
         file.set_len(0)?;
         file.write_at(&header, 0)?;
         self.disk.sync_dir(layout::LOG)?;
+        files.number = number;
         Ok(Open { file, end: header.len() })
     }
 }

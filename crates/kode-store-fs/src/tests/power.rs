@@ -347,3 +347,24 @@ fn a_full_disk_refuses_messages_and_still_reads_and_deletes() {
         assert_eq!(store.ready().await, Ok(()));
     });
 }
+
+#[test]
+fn g10_a_full_disk_gathers_no_files_of_the_log() {
+    let disk = SimDisk::new();
+    let log = NodeLog::open(Arc::new(disk.clone())).unwrap();
+    let files = || {
+        let mut files = 0;
+        disk.each_name(".log", &mut |_| files += 1).unwrap();
+        files
+    };
+    disk.fill_up(20);
+    for _ in 0..50 {
+        log.note(&id("a"), b"{}\n");
+        assert!(log.commit().is_err());
+    }
+    // The note of the machine's start, and the one file that could not be begun.
+    assert_eq!(files(), 2);
+    disk.fill_up(64 << 10);
+    assert!(log.commit().is_ok());
+    assert_eq!(files(), 2);
+}
