@@ -141,20 +141,30 @@ async fn g8_the_helper_keeps_no_right_but_to_kill_and_to_count() {
     assert_eq!(has & !all(&[5, 2, 19, 1]), 0, "and, at the end, to remove a group: {has:x}");
 }
 
-/// The groups of helpers that are no more, in every hierarchy that there is.
+/// Where this process's helpers make their groups: below its own in each hierarchy, or beside it. What others left
+/// elsewhere is not this server's to remove.
+fn own_places() -> Vec<std::path::PathBuf> {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let fields = own.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let mount = std::path::Path::new("/sys/fs/cgroup");
+    fields
+        .flat_map(|(controllers, path)| {
+            let below = mount.join(controllers).join(path.trim_start_matches('/'));
+            let beside = below.parent().filter(|_| controllers.is_empty()).map(Into::into);
+            [Some(below), beside].into_iter().flatten()
+        })
+        .collect()
+}
+
+/// The groups of helpers that are no more, in this server's places.
 fn groups_left_behind() -> Vec<std::path::PathBuf> {
     let mut left = Vec::new();
-    let mut open = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
-    while let Some(dir) = open.pop() {
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+    for place in own_places() {
+        for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            match name.to_str().and_then(|name| name.strip_prefix("kode-")) {
-                Some(helper) if !std::path::Path::new("/proc").join(helper).exists() => {
-                    left.push(entry.path())
-                }
-                Some(_) => {}
-                None if entry.file_type().is_ok_and(|kind| kind.is_dir()) => open.push(entry.path()),
-                None => {}
+            let helper = name.to_str().and_then(|name| name.strip_prefix("kode-"));
+            if helper.is_some_and(|helper| !std::path::Path::new("/proc").join(helper).exists()) {
+                left.push(entry.path());
             }
         }
     }
