@@ -144,7 +144,8 @@ impl Disk for HostDisk {
     }
 
     fn boot(&self) -> io::Result<String> {
-        fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        // Where a container hides the one, the time of the start tells it as well.
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").or_else(|_| boot_time())
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Any + Send + Sync>> {
@@ -154,6 +155,12 @@ impl Disk for HostDisk {
         rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(file))
     }
+}
+
+fn boot_time() -> io::Result<String> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().find(|line| line.starts_with("btime "));
+    line.map(ToOwned::to_owned).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 impl Source for File {
