@@ -177,7 +177,7 @@ fn survive(seed: u64, commit: Making) -> Result<(), String> {
 
 #[test]
 fn g1_synced_entries_survive_power_cuts_in_any_order_of_sectors() {
-    for seed in 0..rounds("power cuts of a simulated disk", 200_000, 2_000_000) / CUTS {
+    for seed in 0..rounds("power cuts of a simulated disk", 60_000, 2_000_000) / CUTS {
         assert_eq!(survive(seed, small_log), Ok(()));
     }
 }
