@@ -1,5 +1,6 @@
 //! Agents that sleep over a deadline: an approval that expires must be settled although nobody asks for its
-//! agent. Each is taken up when its time has come; what follows is the machine's to say.
+//! agent, and what a dead node left unfinished goes on when its lease has ended. Each is taken up when its time has
+//! come; what follows is the machine's to say.
 //!
 //! The table is memory only. After a start it is filled anew from the store's index of unfinished agents,
 //! which has every agent that was put away while it waited.
@@ -95,7 +96,7 @@ async fn watch_over(
                 }
                 pool.inner.due.forget(&id);
                 if let Err(error) = pool.get_when_there_is_a_place(&id).await {
-                    tracing::warn!(agent = %id, %error, "an agent whose approval expired was left as it is");
+                    pool.leave(&id, &error);
                 }
             }
         }

@@ -17,8 +17,9 @@ impl Pool {
     /// Goes on with every agent that has unfinished work, found by the store's index, and says how many
     /// those are. Ends when all of them are live again; where they are more than there are places, each
     /// waits for one. One that only waits for a person takes no place: it is taken up by the decision, or
-    /// when its approval expires. The mark of those that have no work left is cleared. One that cannot be
-    /// read or taken up is left as it is, and the log says why.
+    /// when its approval expires. One that another node has, which may be dead, is taken up when that lease has
+    /// ended. The mark of those that have no work left is cleared. One that cannot be read or taken up is left as it
+    /// is, and the log says why.
     ///
     /// # Errors
     /// The store's, where its index cannot be read.
@@ -26,12 +27,22 @@ impl Pool {
         let unfinished = self.runtime().store().unfinished().await?;
         let resumed = stream::iter(unfinished).map(|id| async move {
             self.resume_one(&id).await.unwrap_or_else(|error| {
-                tracing::warn!(agent = %id, %error, "unfinished work was left as it is");
+                self.leave(&id, &error);
                 false
             })
         });
         let resumed = resumed.buffer_unordered(OPENINGS_AT_ONCE);
         Ok(resumed.filter(|went_on| std::future::ready(*went_on)).count().await)
+    }
+
+    /// Leaves an agent that could not be taken up: until the lease of another has ended, or for who asks for it next.
+    pub(crate) fn leave(&self, id: &AgentId, error: &PoolError) {
+        if let PoolError::Store(StoreError::Held { until, .. }) = error {
+            tracing::info!(agent = %id, %until, "another node has the agent; it is taken up when its lease has ended");
+            self.inner.wake_at(id, *until);
+        } else {
+            tracing::warn!(agent = %id, %error, "unfinished work was left as it is");
+        }
     }
 
     /// Whether the agent had work left and goes on.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kode_core::clock::Clock as _;
 use kode_core::event::DoneReason;
 use kode_core::id::Cursor;
 use kode_core::store::{Journal, Leases};
@@ -55,6 +56,29 @@ async fn g1_a_run_that_outlasts_the_grace_goes_on_at_the_next_start() {
     world.gate.open();
     let next = world.pool(10);
     assert_eq!(next.resume_unfinished().await, Ok(1));
+    assert_eq!(dones(&next, "a", sent.cursor).await, [DoneReason::Completed]);
+}
+
+#[tokio::test]
+async fn g1_what_a_dead_node_left_goes_on_when_its_lease_has_ended() {
+    let world = World::held();
+    let pool = world.pool(10);
+    let sent = pool.send(&id("a"), plain(), "work".into()).await.unwrap();
+    world.gate.arrived().await;
+    tokio::join!(pool.shutdown(GRACE), async { world.clock.advance(10_000) });
+    // The node that had it next died with the lease.
+    let lease = world.store.acquire(&id("a"), "a node that died", 10_000, world.clock.now()).await.unwrap();
+
+    world.gate.open();
+    let next = world.pool(10);
+    assert_eq!(next.resume_unfinished().await, Ok(0));
+    assert!(!next.is_resident(&id("a")));
+    // It was not dead yet: its lease goes on, and ends after all.
+    world.store.renew(&lease, 15_000, world.clock.now()).await.unwrap();
+    world.pass(Duration::from_secs(12)).await;
+    assert!(!next.is_resident(&id("a")));
+    world.pass(Duration::from_secs(12)).await;
+    assert!(next.is_resident(&id("a")), "nobody asked for it");
     assert_eq!(dones(&next, "a", sent.cursor).await, [DoneReason::Completed]);
 }
 
