@@ -28,13 +28,14 @@ pub(super) enum Since {
     Running,
 }
 
-/// Replays one file; tells whose journals are not known to be on the disk since.
+/// Replays one file; tells whose journals are not known to be on the disk since. The file stays as it is: nothing is ever
+/// added to it, and what of it is not on the disk although the kernel shows it was never acknowledged.
 ///
 /// # Errors
 /// `Unavailable` for a damaged file: nothing was changed. `Incompatible`, `Full`.
 pub(super) fn file(disk: &dyn Disk, name: &str, number: u64, since: Since) -> StoreResult<BTreeSet<AgentId>> {
     let doing = failed("reading the node log");
-    let file = disk.open(name, Access::Write).map_err(&doing)?;
+    let file = disk.open(name, Access::Read).map_err(&doing)?;
     let bytes = content(&*file).map_err(&doing)?;
     let good = record::read(&bytes, number).map_err(|why| unreadable(name, &why))?;
     let mut dirty = BTreeSet::new();
@@ -43,15 +44,7 @@ pub(super) fn file(disk: &dyn Disk, name: &str, number: u64, since: Since) -> St
             dirty.insert(agent);
         }
     }
-    // It was read from the kernel's cache, which may hold it as clean although an older process's sync failed.
-    keep(&*file, &bytes[..good.end]).map_err(failed("keeping the node log"))?;
     Ok(dirty)
-}
-
-fn keep(file: &dyn DiskFile, good: &[u8]) -> std::io::Result<()> {
-    file.write_at(good, 0)?;
-    file.set_len(good.len() as u64)?;
-    file.sync()
 }
 
 fn unreadable(name: &str, why: &Unreadable) -> StoreError {
