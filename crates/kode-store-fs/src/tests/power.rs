@@ -16,34 +16,11 @@ use kode_testkit::store_suite::{Bench, run};
 use super::Dice;
 use super::sim::SimDisk;
 use crate::FsStore;
-use crate::commit::{Commit, Trust};
+use crate::commit::{Commit, Nowhere, Trust};
 use crate::disk::{Access, Disk};
 use crate::log::NodeLog;
 use crate::store::Store;
 use crate::writer::Batch;
-
-/// A commit that syncs nothing: the sabotage that must be noticed.
-struct NoSync;
-
-impl Commit for NoSync {
-    fn note(&self, _agent: &AgentId, _line: &[u8]) {}
-
-    fn is_behind(&self) -> bool {
-        false
-    }
-
-    fn commit(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn wants_retiring(&self) -> bool {
-        false
-    }
-
-    fn retire(&self, _settle: &dyn Fn(&AgentId, Trust) -> io::Result<()>) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The node log with small files, which are retired when the test says so and not in the background.
 struct ByHand(NodeLog);
@@ -77,8 +54,9 @@ fn small_log(disk: Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>> {
     Ok(Arc::new(ByHand(NodeLog::open_with(disk, 3 << 10)?)))
 }
 
+/// What syncs nothing: the sabotage that must be noticed.
 pub(super) fn no_sync(_: Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>> {
-    Ok(Arc::new(NoSync))
+    Ok(Arc::new(Nowhere))
 }
 
 pub(super) fn open(disk: &SimDisk) -> FsStore {
