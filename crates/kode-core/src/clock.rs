@@ -12,6 +12,17 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Returns once [`Clock::now`] is at or past `at`. Cancel safe.
     async fn until(&self, at: Millis);
+
+    /// The time that leases are counted by: it goes on while the machine sleeps, and nobody sets it. It is near
+    /// [`Clock::now`] and may drift from it, so the two are not to be compared.
+    fn steady(&self) -> Millis {
+        self.now()
+    }
+
+    /// Returns once [`Clock::steady`] is at or past `at`. Cancel safe.
+    async fn until_steady(&self, at: Millis) {
+        self.until(at).await;
+    }
 }
 
 /// Fresh ids.

@@ -1,7 +1,10 @@
 //! What surrounds the state of one writer: the lease, the template with its tools, what the machine may know, and
 //! the one way in which a batch is written and told. No loop and no rule about agents.
 
+use std::pin::pin;
 use std::sync::Arc;
+
+use futures_util::future::{Either, select};
 
 use crate::agent::Cell;
 use crate::id::Millis;
@@ -121,7 +124,8 @@ impl Desk {
     /// Appends, then lets readers see, then tells.
     pub(crate) async fn commit(&self, state: &State, batch: Batch) -> Result<(), StoreError> {
         if let Some(expected) = batch.expected() {
-            self.shared.store.append(&self.lease, expected, &batch.entries, batch.grade()).await?;
+            let append = self.shared.store.append(&self.lease, expected, &batch.entries, batch.grade());
+            self.within_lease(append).await?;
             self.cell.show(View::of(state));
             self.cell.feed.publish(batch);
         }
@@ -130,8 +134,41 @@ impl Desk {
 
     /// Prolongs the lease.
     pub(crate) async fn renew(&mut self) -> Result<(), StoreError> {
-        let now = self.shared.clock.now();
-        self.lease = self.shared.store.renew(&self.lease, self.shared.lease_ttl, now).await?;
+        let now = self.shared.clock.steady();
+        let renew = self.shared.store.renew(&self.lease, self.shared.lease_ttl, now);
+        self.lease = self.within_lease(renew).await?;
         Ok(())
+    }
+
+    /// Whether the lease may have ended: others may have the agent, and nothing is to be started any more.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        self.lease.expires <= self.shared.clock.steady()
+    }
+
+    /// Waits for the store no longer than the lease surely lasts: a writer that hears nothing by then is one no more,
+    /// and must not go on running what another takes for lost. Where it has ended already, as after a sleep of the
+    /// machine, the store has as long again to say whether another has the agent.
+    async fn within_lease<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let clock = &self.shared.clock;
+        let until = match self.lease.expires {
+            expires if expires > clock.steady() => expires,
+            _ => clock.steady().saturating_add(self.shared.lease_ttl),
+        };
+        let lapsed = async {
+            match until {
+                Millis::MAX => std::future::pending().await,
+                until => clock.until_steady(until).await,
+            }
+        };
+        // The call is looked at first: an answer counts, however late it is seen.
+        match select(pin!(call), pin!(lapsed)).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), _)) => {
+                Err(StoreError::Unavailable("no answer came as long as the lease lasted".into()))
+            }
+        }
     }
 }

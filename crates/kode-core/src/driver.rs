@@ -75,8 +75,7 @@ impl Driver {
     /// Makes `Opened` and what follows from the first inputs durable: the driver's first act.
     pub(crate) async fn open(&mut self, strategy: Strategy, first: Vec<Input>) -> Result<(), StoreError> {
         self.desk.begin(&mut self.state, strategy, first).await?;
-        self.reconcile();
-        Ok(())
+        self.go_on().await
     }
 
     /// Runs until the agent is put away, deleted, or its store refuses. Every task is gone when it returns.
@@ -95,7 +94,7 @@ impl Driver {
     /// One round of the loop.
     async fn turn(&mut self, mail: &mut mpsc::Receiver<Letter>) -> Result<Option<Exit>, StoreError> {
         let deadline = self.state.deadline(&self.desk.cx(&self.state));
-        if self.desk.renew_at().is_some_and(|at| at <= self.desk.shared.clock.now()) {
+        if self.desk.renew_at().is_some_and(|at| at <= self.desk.shared.clock.steady()) {
             self.desk.renew().await?;
         }
         let renew_at = self.desk.renew_at();
@@ -109,7 +108,7 @@ impl Driver {
             },
             input = self.live.next() => self.take_effect(input, &mut batch),
             () = until(&shared, deadline) => self.take_effect(Input::Tick, &mut batch),
-            () = until(&shared, renew_at) => self.desk.renew().await?,
+            () = until_steady(&shared, renew_at) => self.desk.renew().await?,
         }
         for _ in 0..LETTERS_AT_ONCE {
             if exit.is_some() {
@@ -193,6 +192,15 @@ impl Driver {
         self.live.show(&self.state.transcript);
         for (reply, answer) in waiting {
             let _ = reply.send(answer);
+        }
+        self.go_on().await
+    }
+
+    /// Starts and ends what the state of now asks for, as long as the agent surely is this writer's: one that was
+    /// stopped behind its append asks the store first, and is told if another has the agent.
+    async fn go_on(&mut self) -> Result<(), StoreError> {
+        if self.desk.has_lapsed() {
+            self.desk.renew().await?;
         }
         self.reconcile();
         Ok(())
@@ -284,6 +292,14 @@ impl Driver {
             let _ = reply.send(deleted.clone().map_err(SendError::Store));
         }
         deleted.map_or_else(Exit::Lost, |()| Exit::Deleted)
+    }
+}
+
+/// The same by the time of leases.
+async fn until_steady(shared: &Shared, at: Option<Millis>) {
+    match at {
+        Some(at) => shared.clock.until_steady(at).await,
+        None => std::future::pending().await,
     }
 }
 

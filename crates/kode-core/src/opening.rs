@@ -103,7 +103,7 @@ async fn lease(
     kit: &Arc<Kit>,
     loaded: (State, Upkeep),
 ) -> Result<(Desk, (State, Upkeep)), StoreError> {
-    let now = shared.clock.now();
+    let now = shared.clock.steady();
     let lease = shared.store.acquire(&cell.id, &shared.holder, shared.lease_ttl, now).await?;
     let loaded = catch_up(&*shared.store, &cell.id, loaded).await?;
     let (shared, cell, kit) = (shared.clone(), cell.clone(), kit.clone());

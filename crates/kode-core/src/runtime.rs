@@ -215,7 +215,7 @@ impl Runtime {
     /// The store's.
     pub async fn remove(&self, id: &AgentId) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let lease = shared.store.acquire(id, &shared.holder, shared.lease_ttl, shared.clock.now()).await?;
+        let lease = shared.store.acquire(id, &shared.holder, shared.lease_ttl, shared.clock.steady()).await?;
         shared.store.delete(lease).await?;
         shared.hub.feed(id).close();
         Ok(())
@@ -227,7 +227,7 @@ impl Runtime {
     /// The store's.
     pub async fn release(&self, id: &AgentId) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let lease = shared.store.acquire(id, &shared.holder, shared.lease_ttl, shared.clock.now()).await?;
+        let lease = shared.store.acquire(id, &shared.holder, shared.lease_ttl, shared.clock.steady()).await?;
         shared.store.release(lease, true).await
     }
 
@@ -262,6 +262,18 @@ impl Runtime {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
+    }
+
+    /// What this process holds agents as.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        &self.shared.holder
+    }
+
+    /// How long it holds an agent without renewing.
+    #[must_use]
+    pub fn lease_ttl(&self) -> Millis {
+        self.shared.lease_ttl
     }
 
     /// Fresh ids.

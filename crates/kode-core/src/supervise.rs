@@ -50,6 +50,11 @@ async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Op
             Ok(driver) => return Some(driver),
             Err(error) => error,
         };
+        if let StoreError::Held { holder, .. } = &error {
+            // It goes on there; a request for it finds the way, and whoever watches over that node takes it next.
+            tracing::info!(agent = %opening.cell.id, holder, "another node has taken the agent");
+            return None;
+        }
         if !error.may_pass() {
             tracing::error!(agent = %opening.cell.id, %error, "the agent cannot be taken up again");
             return None;

@@ -10,11 +10,14 @@ mod error;
 mod fork;
 mod ground;
 mod idle;
+mod orphans;
+mod placement;
 mod pool;
 mod recency;
 mod shutdown;
 mod slots;
 mod start;
+mod watch;
 
 pub use census::{AgentInfo, Page};
 pub use error::PoolError;

@@ -1,7 +1,7 @@
 //! The pool: one live agent a name, however many ask for it, and no more agents than there are places.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ pub(crate) struct Inner {
     /// What was enforced around the last agent of each template: hosts do not change under a process.
     sandboxes: Mutex<HashMap<TemplateId, SandboxReport>>,
     pub(crate) due: Due,
+    /// Whether a watch is kept, which finds what other nodes leave.
+    pub(crate) watched: AtomicBool,
 }
 
 impl Pool {
@@ -88,6 +90,7 @@ impl Pool {
             idle: Idle::after(options.idle),
             sandboxes: Mutex::default(),
             due: Due::default(),
+            watched: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }

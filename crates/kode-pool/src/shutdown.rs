@@ -1,5 +1,6 @@
 //! The end: agents are put away, those at work when they come to rest or when the grace is over.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -28,6 +29,7 @@ impl Pool {
         let grace = Millis::try_from(grace.as_millis()).unwrap_or(Millis::MAX);
         let until = self.runtime().clock().now().saturating_add(grace);
         let names = self.inner.slots.drain();
+        self.withdraw().await;
         let all = names.len().max(1);
         let retired = stream::iter(names).map(|id| async move { self.retire(&id, until).await });
         let mut retired = retired.buffer_unordered(all);
@@ -39,7 +41,20 @@ impl Pool {
                 None => {}
             }
         }
+        // Once more, behind whatever the watch was saying when this began.
+        self.withdraw().await;
         sum
+    }
+
+    /// Takes this node from those on the store, if it is one: no agent is placed here any more, and peers wait for
+    /// what is still held here instead of asking for it.
+    async fn withdraw(&self) {
+        if !self.inner.watched.load(Ordering::Acquire) {
+            return;
+        }
+        if let Err(error) = self.runtime().store().withdraw(self.runtime().holder()).await {
+            tracing::warn!(%error, "the store was not told that this node goes; its word ends by itself");
+        }
     }
 
     /// Whether the agent was at rest; `None` where none was live.

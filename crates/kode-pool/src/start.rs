@@ -1,5 +1,7 @@
 //! The start: agents with unfinished work go on by themselves.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::{StreamExt, stream};
 use kode_core::Agent;
 use kode_core::id::{AgentId, Millis};
@@ -9,9 +11,20 @@ use crate::error::PoolError;
 use crate::pool::Pool;
 
 /// Agents taken up at once.
-const OPENINGS_AT_ONCE: usize = 8;
+pub(crate) const OPENINGS_AT_ONCE: usize = 8;
 /// How long to wait for a free place before the next try.
 const WAIT_FOR_PLACE: Millis = 500;
+
+/// What came of a look at an agent that may have unfinished work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resumed {
+    /// It had some, and is live.
+    GoesOn,
+    /// There is nothing to do at it now: it is at rest, or waits for a person.
+    Asleep,
+    /// Someone here has it, or is about to.
+    InUse,
+}
 
 impl Pool {
     /// Goes on with every agent that has unfinished work, found by the store's index, and says how many
@@ -26,10 +39,7 @@ impl Pool {
     pub async fn resume_unfinished(&self) -> Result<usize, StoreError> {
         let unfinished = self.runtime().store().unfinished().await?;
         let resumed = stream::iter(unfinished).map(|id| async move {
-            self.resume_one(&id).await.unwrap_or_else(|error| {
-                self.leave(&id, &error);
-                false
-            })
+            self.resume_one(&id).await.inspect_err(|error| self.leave(&id, error)) == Ok(Resumed::GoesOn)
         });
         let resumed = resumed.buffer_unordered(OPENINGS_AT_ONCE);
         Ok(resumed.filter(|went_on| std::future::ready(*went_on)).count().await)
@@ -37,7 +47,11 @@ impl Pool {
 
     /// Leaves an agent that could not be taken up: until the lease of another has ended, or for who asks for it next.
     pub(crate) fn leave(&self, id: &AgentId, error: &PoolError) {
-        if let PoolError::Store(StoreError::Held { until, .. }) = error {
+        if let PoolError::Store(StoreError::Held { holder, .. }) = error
+            && self.inner.watched.load(Ordering::Acquire)
+        {
+            tracing::debug!(agent = %id, holder, "another node has the agent; the watch sees when it is left");
+        } else if let PoolError::Store(StoreError::Held { until, .. }) = error {
             tracing::info!(agent = %id, %until, "another node has the agent; it is taken up when its lease has ended");
             self.inner.wake_at(id, *until);
         } else {
@@ -45,12 +59,12 @@ impl Pool {
         }
     }
 
-    /// Whether the agent had work left and goes on.
-    async fn resume_one(&self, id: &AgentId) -> Result<bool, PoolError> {
-        if self.may_stay_asleep(id).await? {
-            return Ok(false);
+    /// Goes on with an agent, if it has work left.
+    pub(crate) async fn resume_one(&self, id: &AgentId) -> Result<Resumed, PoolError> {
+        if let Some(asleep) = self.stays_asleep(id).await? {
+            return Ok(asleep);
         }
-        self.get_when_there_is_a_place(id).await.map(|_| true)
+        self.get_when_there_is_a_place(id).await.map(|_| Resumed::GoesOn)
     }
 
     /// [`Pool::get`] that waits while all places are taken by agents at work.
@@ -66,18 +80,18 @@ impl Pool {
         }
     }
 
-    /// Whether there is nothing to do now: someone has the agent already, it is idle and released, or it waits for
+    /// Why there is nothing to do now, if so: someone has the agent already, it is idle and released, or it waits for
     /// a person. One with background jobs is told that they are lost.
-    async fn may_stay_asleep(&self, id: &AgentId) -> Result<bool, StoreError> {
+    async fn stays_asleep(&self, id: &AgentId) -> Result<Option<Resumed>, StoreError> {
         // Nobody opens it while this is held, so what is read stays true until it is written.
-        let Some(_hold) = self.inner.slots.seize_vacant(id) else { return Ok(true) };
+        let Some(_hold) = self.inner.slots.seize_vacant(id) else { return Ok(Some(Resumed::InUse)) };
         let Some(view) = self.runtime().look(id).await?.filter(|view| !view.is_idle()) else {
             self.runtime().release(id).await?;
-            return Ok(true);
+            return Ok(Some(Resumed::Asleep));
         };
         if let Some(at) = view.wakes_at().filter(|_| view.may_sleep()) {
             self.inner.wake_at(id, at);
         }
-        Ok(view.may_sleep())
+        Ok(view.may_sleep().then_some(Resumed::Asleep))
     }
 }

@@ -9,8 +9,8 @@ use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::{Counters, Day};
 use kode_core::store::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
-    Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult,
+    Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
+    Holder, Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult,
 };
 
 use crate::check::Report;
@@ -160,6 +160,21 @@ impl Leases for FsStore {
 
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         self.blocking(Store::unfinished).await
+    }
+
+    async fn abandoned(&self, now: Millis) -> StoreResult<Vec<Abandoned>> {
+        self.blocking(move |store| {
+            let mut left = Vec::new();
+            for agent in store.unfinished()? {
+                if store.slots.holder(&agent, now)?.is_none() {
+                    // One that cannot be read does not hide the others; who takes it up is told why.
+                    let head = store.head(&agent).ok().flatten().unwrap_or_default();
+                    left.push(Abandoned { agent, head });
+                }
+            }
+            Ok(left)
+        })
+        .await
     }
 }
 

@@ -3,8 +3,8 @@
 //! The caller's clock serves the caller: it says when the lease ends there, counted from before the request, so it
 //! ends there first.
 
-use kode_core::id::{AgentId, Epoch, Millis};
-use kode_core::store::{Holder, Lease, StoreError, StoreResult};
+use kode_core::id::{AgentId, Cursor, Epoch, Millis, Seq};
+use kode_core::store::{Abandoned, Head, Holder, Lease, StoreError, StoreResult};
 
 use crate::agent_row::{epoch, get, in_force, signed, unsigned};
 use crate::catalog::ids;
@@ -51,6 +51,10 @@ WHERE id = $1 AND leased = $2";
 const HELD_BY: &str = "
 SELECT holder, leased, ceil(extract(epoch FROM expires - clock_timestamp()) * 1000)::bigint
 FROM {s}.agents WHERE id = $1 AND leased IS NOT NULL AND expires > clock_timestamp()";
+
+const ABANDONED: &str = "
+SELECT id, seq, epoch, last_cursor FROM {s}.agents
+WHERE unfinished AND (leased IS NULL OR expires <= clock_timestamp()) ORDER BY id";
 
 const UNFINISHED: &str = "SELECT id FROM {s}.agents WHERE unfinished ORDER BY id";
 
@@ -111,4 +115,14 @@ pub(crate) async fn holder(pool: &Pool, agent: &AgentId, now: Millis) -> StoreRe
 
 pub(crate) async fn unfinished(pool: &Pool) -> StoreResult<Vec<AgentId>> {
     ids(&pool.rows(pool.sql(UNFINISHED)).await?)
+}
+
+pub(crate) async fn abandoned(pool: &Pool) -> StoreResult<Vec<Abandoned>> {
+    let rows = pool.rows(pool.sql(ABANDONED)).await?;
+    let heads = rows.iter().map(|row| {
+        let [seq, last, cursor]: [i64; 3] = [get(row, 1)?, get(row, 2)?, get(row, 3)?];
+        Ok(Head { seq: Seq(unsigned(seq)), epoch: epoch(last), cursor: Cursor(unsigned(cursor)) })
+    });
+    let heads: Vec<Head> = heads.collect::<StoreResult<_>>()?;
+    Ok(ids(&rows)?.into_iter().zip(heads).map(|(agent, head)| Abandoned { agent, head }).collect())
 }

@@ -6,8 +6,8 @@ use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::{Counters, Day};
 use kode_core::store::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
-    Journal, Lease, Leases, Node, Nodes, StoreError, StoreResult,
+    Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
+    Holder, Journal, Lease, Leases, Node, Nodes, StoreError, StoreResult,
 };
 
 use crate::check::Report;
@@ -145,6 +145,10 @@ impl Leases for PgStore {
 
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         leases::unfinished(&self.pool).await
+    }
+
+    async fn abandoned(&self, _now: Millis) -> StoreResult<Vec<Abandoned>> {
+        leases::abandoned(&self.pool).await
     }
 }
 

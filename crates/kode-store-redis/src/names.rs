@@ -8,10 +8,10 @@
 //!   taken by that mark, and whoever was about to makes a new one. Then it is dropped by its mark.
 //! - A mark that a failover lost comes back when its holder renews, or by [`RedisStore::rebuild_index`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kode_core::id::{AgentId, Millis};
-use kode_core::store::StoreResult;
+use kode_core::id::{AgentId, Cursor, Epoch, Millis, Seq};
+use kode_core::store::{Abandoned, Head, StoreResult};
 use redis::{Cmd, cmd};
 
 use crate::redis_store::RedisStore;
@@ -81,6 +81,30 @@ impl RedisStore {
             }
         }
         Ok(agents)
+    }
+
+    /// Those that are marked and that nobody holds by the server's clock. Two rounds of questions, whatever the number.
+    /// In a cluster the clock is that of one master: who takes an agent then goes by that of the agent's own.
+    pub(crate) async fn abandoned_agents(&self) -> StoreResult<Vec<Abandoned>> {
+        let [_, _, _, unfinished] = self.keys.index();
+        let marked: BTreeMap<String, u64> = self.server.ask(cmd("HGETALL").arg(unfinished)).await?;
+        if marked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marked: BTreeSet<AgentId> =
+            marked.into_keys().filter_map(|name| AgentId::new(name).ok()).collect();
+        let (secs, micros): (u64, u64) = self.server.ask(&cmd("TIME")).await?;
+        let now = secs * 1_000 + micros / 1_000;
+        let fields = ["mark", "expires", "seq", "epoch", "cursor"];
+        let asked = marked.iter().map(|agent| cmd("HMGET").arg(self.keys.agent(agent)).arg(&fields).take());
+        let rows: Vec<[Option<u64>; 5]> = self.server.ask_each(&asked.collect::<Vec<_>>()).await?;
+        let left = marked.into_iter().zip(rows).filter_map(|(agent, [mark, expires, seq, epoch, cursor])| {
+            mark.filter(|_| expires.is_none_or(|expires| expires <= now))?;
+            let epoch = u32::try_from(epoch.unwrap_or_default()).unwrap_or_default();
+            let (seq, cursor) = (Seq(seq.unwrap_or_default()), Cursor(cursor.unwrap_or_default()));
+            Some(Abandoned { agent, head: Head { seq, epoch: Epoch(epoch), cursor } })
+        });
+        Ok(left.collect())
     }
 
     fn has(&self, agent: &AgentId, field: &str) -> Cmd {

@@ -8,8 +8,8 @@ use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::Counters;
 use kode_core::store::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
-    Journal, Lease, Leases, Node, Nodes, StoreError, StoreResult,
+    Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
+    Holder, Journal, Lease, Leases, Node, Nodes, StoreError, StoreResult,
 };
 use redis::cmd;
 
@@ -159,6 +159,10 @@ impl Leases for RedisStore {
 
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         self.unfinished_agents().await
+    }
+
+    async fn abandoned(&self, _now: Millis) -> StoreResult<Vec<Abandoned>> {
+        self.abandoned_agents().await
     }
 }
 

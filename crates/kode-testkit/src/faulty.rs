@@ -10,8 +10,8 @@ use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::Counters;
 use kode_core::store::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
-    Journal, Lease, Leases, Node, Nodes, Store, StoreError, StoreResult,
+    Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
+    Holder, Journal, Lease, Leases, Node, Nodes, Store, StoreError, StoreResult,
 };
 
 /// A method of the ports that can fail.
@@ -191,6 +191,10 @@ impl<S: Store> Leases for FaultyStore<S> {
 
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         self.faults.around(Op::Unfinished, self.inner.unfinished()).await
+    }
+
+    async fn abandoned(&self, now: Millis) -> StoreResult<Vec<Abandoned>> {
+        self.faults.around(Op::Unfinished, self.inner.abandoned(now)).await
     }
 }
 

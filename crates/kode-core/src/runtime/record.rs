@@ -35,7 +35,7 @@ impl Runtime {
         // Everything that may refuse comes before the lease is taken, so that a refusal leaves no trace.
         let (mut known, _) = self.load(id).await?;
         let _rehearsed = take(shared, id, &mut known, None, input.clone())?;
-        let now = shared.clock.now();
+        let now = shared.clock.steady();
         let lease = shared.store.acquire(id, &shared.holder, shared.lease_ttl, now).await?;
         let recorded = self.record_under(&lease, input).await;
         // A lease of which the append is not known to have failed or not is not given back clean.

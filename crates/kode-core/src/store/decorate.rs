@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::counters::Counters;
 use super::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
-    Journal, Lease, Leases, Node, Nodes, Store, StoreResult,
+    Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
+    Holder, Journal, Lease, Leases, Node, Nodes, Store, StoreResult,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Millis, Seq};
@@ -74,6 +74,11 @@ pub trait Decorator: Send + Sync + 'static {
     /// As [`Leases::unfinished`].
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         self.inner().unfinished().await
+    }
+
+    /// As [`Leases::abandoned`].
+    async fn abandoned(&self, now: Millis) -> StoreResult<Vec<Abandoned>> {
+        self.inner().abandoned(now).await
     }
 
     /// As [`Checkpoints::save_checkpoint`].
@@ -183,6 +188,10 @@ impl<T: Decorator> Leases for T {
 
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         Decorator::unfinished(self).await
+    }
+
+    async fn abandoned(&self, now: Millis) -> StoreResult<Vec<Abandoned>> {
+        Decorator::abandoned(self, now).await
     }
 }
 

@@ -11,8 +11,9 @@ use bytes::Bytes;
 
 use super::counters::{Counters, Day};
 use super::{
-    After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head, Holder,
-    Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult, blob, check_batch, check_runs,
+    Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
+    Holder, Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult, blob, check_batch,
+    check_runs,
 };
 use crate::fact::Entry;
 use crate::id::{AgentId, Epoch, Millis, Seq};
@@ -201,6 +202,17 @@ impl Leases for MemoryStore {
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>> {
         let agents = self.lock();
         Ok(agents.iter().filter(|(_, record)| record.unfinished).map(|(id, _)| id.clone()).collect())
+    }
+
+    async fn abandoned(&self, now: Millis) -> StoreResult<Vec<Abandoned>> {
+        let agents = self.lock();
+        let free = |record: &Record| record.lease.as_ref().is_none_or(|held| held.expires <= now);
+        let left = agents.iter().filter(|(_, record)| record.unfinished && free(record));
+        let told = |(id, record): (&AgentId, &Record)| Abandoned {
+            agent: id.clone(),
+            head: record.head().unwrap_or_default(),
+        };
+        Ok(left.map(told).collect())
     }
 }
 

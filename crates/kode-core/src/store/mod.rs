@@ -62,6 +62,15 @@ pub struct Holder {
     pub expires: Millis,
 }
 
+/// An agent that may have unfinished work and that nobody holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// Its name.
+    pub agent: AgentId,
+    /// Where its journal ends: as long as that is so, so is all that can be read of it. The default where it has none.
+    pub head: Head,
+}
+
 /// From where to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
@@ -308,6 +317,14 @@ pub trait Leases: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     async fn unfinished(&self) -> StoreResult<Vec<AgentId>>;
+
+    /// Those of the unfinished that nobody holds now, or whose lease has ended: what a dead node left, and what waits
+    /// for a person. Nodes ask again and again, so its cost MUST be that of the unfinished agents at most, in few
+    /// round trips.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn abandoned(&self, now: Millis) -> StoreResult<Vec<Abandoned>>;
 }
 
 /// Folded states, for a fast start and for people.

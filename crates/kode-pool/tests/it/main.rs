@@ -8,6 +8,7 @@ mod final_delete;
 mod forks;
 mod idle;
 mod jobs;
+mod nodes;
 mod readers;
 mod residency;
 mod restart;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kode_core::event::{DoneReason, Event};
-use kode_core::id::{AgentId, Cursor};
+use kode_core::id::{AgentId, Cursor, TemplateId};
 use kode_core::model::ToolSpec;
 use kode_core::store::Store;
 use kode_core::store::memory::MemoryStore;
@@ -104,16 +104,33 @@ impl World {
 
     /// A process over all this, with the usual templates.
     pub(crate) fn pool(&self, max_agents: usize) -> Pool {
-        let asks = Permission { require_approval: vec!["slow".into()], ..Permission::default() };
-        let plain = Template::new("plain", "You are a test.").with_tools(["slow", "serve"]);
-        let careful = Template { permission: asks, ..plain.clone() };
-        self.pool_with(
-            max_agents,
-            [plain, Template { id: kode_core::id::TemplateId::new("careful"), ..careful }],
-        )
+        self.pool_with(max_agents, usual())
     }
 
     pub(crate) fn pool_with(&self, max_agents: usize, templates: impl IntoIterator<Item = Template>) -> Pool {
+        self.pool_of(("test", 10_000_000), max_agents, templates)
+    }
+
+    /// One of several processes over all this, which holds agents for so long.
+    pub(crate) fn node(&self, name: &str, lease: u64) -> Pool {
+        self.node_with(name, lease, usual())
+    }
+
+    pub(crate) fn node_with(
+        &self,
+        name: &str,
+        lease: u64,
+        templates: impl IntoIterator<Item = Template>,
+    ) -> Pool {
+        self.pool_of((name, lease), 10, templates)
+    }
+
+    fn pool_of(
+        &self,
+        (name, lease): (&str, u64),
+        max_agents: usize,
+        templates: impl IntoIterator<Item = Template>,
+    ) -> Pool {
         let store: Arc<dyn Store> = Arc::new(FaultyStore::new(self.store.clone(), self.faults.clone()));
         let opened = self.opened.clone();
         let builder = Runtime::builder(store, self.model.clone(), self.files.clone())
@@ -121,7 +138,7 @@ impl World {
             .tool(Arc::new(crate::jobs::Serve))
             .clock(self.clock.clone())
             .ids(Arc::new(CountingIds::default()))
-            .holder("test", 10_000_000)
+            .holder(name, lease)
             .on_agent(move |_| {
                 opened.fetch_add(1, Ordering::SeqCst);
             });
@@ -132,6 +149,13 @@ impl World {
     pub(crate) fn times_opened(&self) -> usize {
         self.opened.load(Ordering::SeqCst)
     }
+}
+
+fn usual() -> [Template; 2] {
+    let asks = Permission { require_approval: vec!["slow".into()], ..Permission::default() };
+    let plain = Template::new("plain", "You are a test.").with_tools(["slow", "serve"]);
+    let careful = Template { permission: asks, id: TemplateId::new("careful"), ..plain.clone() };
+    [plain, careful]
 }
 
 pub(crate) fn id(text: &str) -> AgentId {
@@ -145,7 +169,7 @@ pub(crate) fn plain() -> AgentSpec {
 
 /// The template whose tool asks first.
 pub(crate) fn careful() -> AgentSpec {
-    AgentSpec { template: Some(kode_core::id::TemplateId::new("careful")), ..AgentSpec::default() }
+    AgentSpec { template: Some(TemplateId::new("careful")), ..AgentSpec::default() }
 }
 
 pub(crate) async fn made(pool: &Pool, name: &str) -> Agent {

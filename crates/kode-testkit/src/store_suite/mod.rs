@@ -178,6 +178,7 @@ macro_rules! store_suite {
             a_node_that_says_nothing_is_forgotten,
             the_holder_of_an_agent_is_told,
             a_lease_that_has_ended_has_no_holder,
+            abandoned_agents_are_those_whose_lease_is_over,
         ]);
     };
     (@run $room:ident, $bench:expr, [$($case:ident),* $(,)?]) => {

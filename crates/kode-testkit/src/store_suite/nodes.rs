@@ -1,6 +1,6 @@
 //! Cases: which nodes there are, and who holds an agent.
 
-use kode_core::store::{Catalog, Holder, Leases, Node, Nodes};
+use kode_core::store::{Abandoned, Catalog, Head, Holder, Leases, Node, Nodes};
 
 use super::Bench;
 use super::pen::{HOLDER, NOW, Pen, TTL, id};
@@ -77,4 +77,31 @@ pub async fn a_lease_that_has_ended_has_no_holder<B: Bench>(bench: B) {
     // It was looked at only: nobody else has it, so its holder may go on.
     store.renew(&lease, TTL, NOW).await.expect("nobody took it");
     assert!(store.holder(&agent, NOW).await.expect("the holder is told").is_some());
+}
+
+/// What nobody holds, with the end of its journal: also while its mark says no more than that it was held.
+pub async fn abandoned_agents_are_those_whose_lease_is_over<B: Bench>(bench: B) {
+    let (store, time) = (bench.open().await, Time::begin(&bench));
+    let (held, left, clean, dead) = (id("held"), id("left"), id("clean"), id("dead"));
+    let mut writing = Pen::take(&store, &held).await;
+    writing.write_steps(&store, 1).await;
+    let mut leaving = Pen::take(&store, &left).await;
+    leaving.write_steps(&store, 2).await;
+    let head = leaving.head;
+    let pen = Pen::take(&store, &clean).await;
+    assert_eq!(store.abandoned(NOW).await, Ok(vec![]));
+    store.release(leaving.lease, false).await.expect("a lease can be given back");
+    store.release(pen.lease, true).await.expect("a lease can be given back");
+    let of_left = Abandoned { agent: left.clone(), head };
+    assert_eq!(store.abandoned(NOW).await, Ok(vec![of_left.clone()]));
+    let take = async |ttl, now| store.acquire(&dead, HOLDER, ttl, now).await.expect("the lease is free");
+    let ended = async |_: &_, now| {
+        let abandoned = store.abandoned(now).await.expect("what nobody holds can be listed");
+        abandoned.iter().any(|found| found.agent == dead).then_some(abandoned)
+    };
+    let (_, abandoned) = time.end(take, ended).await;
+    let of_dead = Abandoned { agent: dead, head: Head::default() };
+    // By a clock of the callers' the other one is over as well, at the end of the same time.
+    let others = abandoned.into_iter().filter(|found| found.agent != held);
+    assert_eq!(others.collect::<Vec<_>>(), [of_dead, of_left]);
 }
