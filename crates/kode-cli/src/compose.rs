@@ -1,5 +1,7 @@
 //! The composition root: the only file that names stores, providers, sandboxes and tools.
 
+mod telemetry;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ pub(crate) use kode_store_postgres::{PgStore, Report as RowReport, Versions};
 use kode_store_redis::RedisStore;
 pub(crate) use kode_store_redis::RedisUrl;
 
+pub(crate) use self::telemetry::Telemetry;
 use crate::config::{Env, KEY_NAMES, Settings, StoreUrl, glm_key};
 use crate::demo::DemoModel;
 use crate::failure::Failure;

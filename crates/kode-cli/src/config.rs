@@ -25,6 +25,10 @@ pub(crate) const KEY_NAMES: [&str; 3] = ["ZHIPUAI_API_KEY", "ZAI_API_KEY", "GLM_
 /// Other settings that are secret.
 const SECRET_NAMES: [&str; 3] = ["KODE_JWT_SECRET", "KODE_CLUSTER_SECRET", "KODE_API_KEY"];
 
+/// Where keys for a collector are.
+const OTLP_HEADERS: [&str; 3] =
+    ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"];
+
 /// How the environment is read: a value, so that tests bring their own.
 pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -52,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) cors_origins: Vec<String>,
     /// Where `/metrics` alone is told, to everybody.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Whether traces name agents by their ids.
+    pub(crate) otel_agent_ids: bool,
     /// Values that must not come to agents.
     pub(crate) secrets: Secrets,
     listen: String,
@@ -108,6 +114,7 @@ impl Settings {
                 .map(|text| address(&text))
                 .transpose()?,
             cors_origins: origins(env("KODE_CORS_ORIGINS"), &file),
+            otel_agent_ids: switch("KODE_OTEL_AGENT_IDS", env)?.or(file.otel_agent_ids).unwrap_or(false),
             secrets: secrets(env, &file),
             listen: pick(listen, "KODE_LISTEN", file.listen.clone(), "127.0.0.1:3000"),
             templates: merged(file)?,
@@ -125,6 +132,12 @@ impl Settings {
         }
         Ok(address)
     }
+}
+
+/// What is on or off.
+fn switch(name: &str, env: Env<'_>) -> Result<Option<bool>, Failure> {
+    let parse = |text: String| text.parse().map_err(|_| Failure::usage(format!("{name} is true or false")));
+    env(name).map(parse).transpose()
 }
 
 fn address(text: &str) -> Result<SocketAddr, Failure> {
@@ -154,9 +167,23 @@ fn secrets(env: Env<'_>, file: &ConfigFile) -> Secrets {
         env("KODE_STORE").or(file.store.clone()),
         env("KODE_GLM_BASE_URL").or(file.glm_base_url.clone()),
         env("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
     ];
+    let headers = OTLP_HEADERS.into_iter().filter_map(env);
+    let shown = headers.flat_map(|list| header_secrets(&list));
     let within = urls.iter().flatten().filter_map(|url| password(url)).map(str::to_owned);
-    Secrets::new(named.chain(within).collect::<Vec<_>>())
+    Secrets::new(named.chain(within).chain(shown).collect::<Vec<_>>())
+}
+
+/// The values of a list of headers, and of each what stands behind its scheme.
+fn header_secrets(list: &str) -> Vec<String> {
+    let values = list.split(',').filter_map(|pair| Some(pair.split_once('=')?.1.trim()));
+    values
+        .flat_map(|value| [Some(value), value.split_once([' ', '+']).map(|(_, token)| token)])
+        .flatten()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What stands between the user's name and the host of a URL.

@@ -23,6 +23,7 @@ use crate::runtime::Shared;
 use crate::sandbox::SandboxReport;
 use crate::store::StoreError;
 use crate::todo::{Todo, TodoList};
+use crate::trace::TraceParent;
 
 /// Why something sent to an agent was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +80,8 @@ pub struct Outgoing {
     pub key: Option<IdempotencyKey>,
     /// The message's name, where the caller has minted it; else a fresh one.
     pub id: Option<MessageId>,
+    /// The trace that the turn which answers it belongs to.
+    pub trace: Option<TraceParent>,
 }
 
 impl From<&str> for Outgoing {
@@ -176,9 +179,9 @@ impl Agent {
     /// # Errors
     /// [`Rejected::Busy`], [`Rejected::KeyReused`], [`Rejected::EmptyMessage`]; the store's; [`SendError::Gone`].
     pub async fn send(&self, message: impl Into<Outgoing>) -> Result<Sent, SendError> {
-        let Outgoing { content, mode, metadata, key, id } = message.into();
+        let Outgoing { content, mode, metadata, key, id, trace } = message.into();
         let id = id.unwrap_or_else(|| self.shared.ids.message_id());
-        let input = Input::Message { id: id.clone(), content, mode, metadata, key };
+        let input = Input::Message { id: id.clone(), content, mode, metadata, key, trace };
         match self.input(input).await {
             Ok(receipt) => Ok(Sent { message: id, cursor: receipt.before }),
             Err(SendError::Rejected(Rejected::Duplicate { message, cursor })) => Ok(Sent { message, cursor }),

@@ -25,6 +25,7 @@ use crate::message::{Block, Message, Usage};
 use crate::model::Finish;
 use crate::tagged::tagged;
 use crate::todo::{Todo, TodoList};
+use crate::trace::TraceParent;
 
 tagged! {
 /// What happened.
@@ -110,6 +111,9 @@ pub enum Fact by "fact" {
         /// The sender's name for the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<IdempotencyKey>,
+        /// Where the request stands in a trace, if it is in one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<TraceParent>,
     },
     /// A turn began, with these messages.
     TurnStarted {

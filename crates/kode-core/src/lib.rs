@@ -34,6 +34,7 @@ mod tagged;
 pub mod template;
 pub mod todo;
 pub mod tool;
+pub mod trace;
 mod upkeep;
 
 pub use agent::{Agent, Completion, CompletionStatus, Interrupted, Outgoing, SendError, Sent};

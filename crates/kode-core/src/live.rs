@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::Instrument;
 
 use self::leaving::Leaving;
 use self::listener::Listener;
@@ -144,7 +145,8 @@ impl Live {
         let abort = match (&key, effect) {
             (&EffectKey::Model { step, attempt }, _) => {
                 let (request, pieces) = (request(&key), self.to_pieces.clone());
-                self.tasks.spawn(model::ask(around, request, pieces, step, attempt))
+                let span = tracing::info_span!("model", %agent, step, attempt);
+                self.tasks.spawn(model::ask(around, request, pieces, step, attempt).instrument(span))
             }
             (&EffectKey::Prompt { step, messages }, _) => {
                 self.tasks.spawn(says::pre_model(around, request(&key), step, messages))
@@ -163,7 +165,8 @@ impl Live {
                 let cx = ToolCx { call: call.clone(), cancel, ..around.tool_cx.clone() };
                 runs = Some(tool.clone());
                 processes = around.kit.tool(&tool).is_some_and(|tool| tool.traits().processes);
-                self.tasks.spawn(tool::run(around, cx, tool, input, *attempt))
+                let span = tracing::info_span!("tool", %agent, %call, tool);
+                self.tasks.spawn(tool::run(around, cx, tool, input, *attempt).instrument(span))
             }
             (EffectKey::Job { job }, Effect::Job { line, timeout_secs }) => {
                 let timeout = Duration::from_secs(timeout_secs);

@@ -72,6 +72,13 @@ pub enum Finish {
 /// without it was cut.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelEvent {
+    /// Who answers, as the provider says it; once at most, before all else.
+    Began {
+        /// The model, which need not have the name that was asked for.
+        model: Option<String>,
+        /// The provider's own name of the answer.
+        id: Option<String>,
+    },
     /// A piece of reasoning; never empty.
     Thinking(String),
     /// A piece of text; never empty.

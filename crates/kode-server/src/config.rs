@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::auth::Auth;
 use crate::metrics::Metrics;
+use crate::trace::Tracer;
 
 /// How the server behaves. Take [`ServerConfig::default`] and change what must differ.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct ServerConfig {
     pub auth: Auth,
     /// What is counted; hand the same to the ports of the runtime, or `/metrics` tells of requests only.
     pub metrics: Arc<Metrics>,
+    /// Who writes down traces of requests, if anybody does.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl Default for ServerConfig {
@@ -48,6 +51,7 @@ impl Default for ServerConfig {
             cors_origins: Vec::new(),
             auth: Auth::open(),
             metrics: Metrics::new(),
+            tracer: None,
         }
     }
 }

@@ -23,6 +23,7 @@ mod serve;
 mod shape;
 mod shown;
 mod sse;
+pub mod trace;
 mod users;
 
 pub use app::{App, router};

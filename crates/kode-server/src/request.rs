@@ -14,6 +14,7 @@ use tracing::field::Empty;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::trace;
 
 /// The header that carries a request's id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -21,11 +22,13 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const ID_MAX: usize = 128;
 
 /// Runs a request within its id and span, and writes the body of its error, if it has one.
-pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let (began, method) = (Instant::now(), request.method().clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let id = id_of(request.headers());
     let text = id.to_str().unwrap_or_default().to_owned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let traced = trace::begin(&app, method.as_str(), route, &text, request.headers_mut());
     // Never the query: a ticket is in it.
     let path = request.uri().path();
     let span = tracing::info_span!("request", id = text, method = %request.method(), path, caller = Empty);
@@ -35,7 +38,9 @@ pub(crate) async fn frame(State(app): State<App>, request: Request, next: Next) 
     });
     let mut response = with_body(response, &text);
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
-    let route = route.as_ref().map(MatchedPath::as_str);
+    if let Some(traced) = traced {
+        traced.end(response.status().as_u16());
+    }
     app.config.metrics.answered(&method, route, response.status(), began.elapsed());
     response.headers_mut().insert(REQUEST_ID, id);
     response

@@ -21,6 +21,7 @@ pub(super) const EDGES: &[Edges] = &[
     Edges { package: "kode-provider-glm", may_use: &["kode-core"], why: LEAF },
     Edges { package: "kode-mcp", may_use: &["kode-core"], why: LEAF },
     Edges { package: "kode-import", may_use: &["kode-core"], why: LEAF },
+    Edges { package: "kode-otel", may_use: &["kode-core"], why: LEAF },
     Edges { package: "kode-pool", may_use: &["kode-core"], why: "it is made of ports, so any store fits" },
     Edges {
         package: "kode-server",
@@ -47,6 +48,7 @@ const SHIPPED: &[&str] = &[
     "kode-core",
     "kode-import",
     "kode-mcp",
+    "kode-otel",
     "kode-pool",
     "kode-provider-glm",
     "kode-sandbox",
@@ -61,6 +63,7 @@ const WHOLE: &[&str] = &[
     "kode-core",
     "kode-import",
     "kode-mcp",
+    "kode-otel",
     "kode-pool",
     "kode-provider-glm",
     "kode-sandbox",
@@ -75,6 +78,7 @@ const WHOLE: &[&str] = &[
 /// The crates that only the composition may name, and where that is.
 pub(super) const LEAVES: &[&str] = &[
     "kode-mcp",
+    "kode-otel",
     "kode-provider-glm",
     "kode-sandbox",
     "kode-store-fs",
@@ -96,10 +100,15 @@ pub(super) struct Owned {
 pub(super) const OWNED: &[Owned] = &[
     Owned {
         dependencies: &["reqwest"],
-        owners: &["kode-provider-glm", "kode-mcp", "kode-server", "kode-cli"],
-        why: "HTTP is spoken by the provider, by MCP, by the server to other nodes, and by the command to a server",
+        owners: &["kode-provider-glm", "kode-mcp", "kode-otel", "kode-server", "kode-cli"],
+        why: "HTTP is spoken by the provider, by MCP, to a collector, by the server to other nodes, and by the command to a server",
     },
     Owned { dependencies: &["axum"], owners: &["kode-server"], why: "HTTP is served in one place" },
+    Owned {
+        dependencies: &["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "opentelemetry-http"],
+        owners: &["kode-otel"],
+        why: "traces and metrics for a collector are made in one place",
+    },
     Owned {
         dependencies: &["redis"],
         owners: &["kode-store-redis"],

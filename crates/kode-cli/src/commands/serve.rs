@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::args::Serve;
-use crate::compose;
+use crate::compose::{self, Telemetry};
 use crate::config::{Settings, process_env};
 use crate::failure::Failure;
 use crate::log;
@@ -21,6 +21,9 @@ use crate::log;
 /// How long runs may go on after the server is told to stop. What is not done by then goes on at the next
 /// start.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the last traces may take to a collector, when all else is done.
+const FLUSH: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
     let settings = Settings::resolve(serve.listen.as_deref(), &serve.places, &process_env)?;
@@ -31,11 +34,13 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
-        let metrics = Metrics::new();
+        let (metrics, telemetry) = (Metrics::new(), Telemetry::start(&settings, &process_env)?);
         let builder = compose::runtime_in(
             &settings,
-            access.auth.store(metrics.store(counting(compose::store(&settings.store).await?, &access)?)),
-            metrics.model(model),
+            access.auth.store(
+                telemetry.store(metrics.store(counting(compose::store(&settings.store).await?, &access)?)),
+            ),
+            metrics.model(telemetry.model(model)),
             metrics.sandboxes(compose::sandboxes(&settings)?),
         );
         let pool = Pool::new(
@@ -53,9 +58,12 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
             cors_origins: settings.cors_origins,
             auth: access.auth.clone(),
             metrics,
+            tracer: telemetry.tracer(),
             ..ServerConfig::default()
         };
-        until_told((listener, told), pool, config, access).await
+        let stopping = until_told((listener, told), pool, config, access).await;
+        telemetry.shutdown(FLUSH).await;
+        stopping
     })
 }
 

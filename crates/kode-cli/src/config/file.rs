@@ -10,7 +10,7 @@ use super::nearest::nearest;
 use crate::failure::Failure;
 
 /// The keys of the file.
-const TOP: [&str; 15] = [
+const TOP: [&str; 16] = [
     "listen",
     "store",
     "workspace",
@@ -25,6 +25,7 @@ const TOP: [&str; 15] = [
     "jwt_audience",
     "cors_origins",
     "metrics_listen",
+    "otel_agent_ids",
     "template",
 ];
 const TEMPLATE: [&str; 12] = [
@@ -79,6 +80,7 @@ pub(crate) struct ConfigFile {
     pub(crate) jwt_audience: Option<String>,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) metrics_listen: Option<String>,
+    pub(crate) otel_agent_ids: Option<bool>,
     #[serde(rename = "template")]
     pub(crate) templates: Vec<Template>,
 }

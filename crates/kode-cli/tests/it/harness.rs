@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,7 +25,9 @@ pub(crate) fn kode(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kode"));
     command.args(args).current_dir(dir).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("KODE_") || name.contains("API_KEY")) {
+        if name.to_str().is_some_and(|name| {
+            name.starts_with("KODE_") || name.starts_with("OTEL_") || name.contains("API_KEY")
+        }) {
             command.env_remove(name);
         }
     }
@@ -34,6 +37,11 @@ pub(crate) fn kode(dir: &Path, args: &[&str]) -> Command {
 /// Runs the command to its end.
 pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
     kode(dir, args).output().expect("the kode binary was built with this test")
+}
+
+/// The same with these variables.
+pub(crate) fn run_with(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Output {
+    kode(dir, args).envs(env.iter().copied()).output().expect("the kode binary was built with this test")
 }
 
 impl Server {
@@ -82,6 +90,13 @@ impl Server {
         Self::launch(command, log)
     }
 
+    /// Starts one with these variables and no demo; every line of its log is handed over.
+    pub(crate) fn start_in(dir: &Path, env: &[(&str, &str)], log: impl Fn(&str) + Send + 'static) -> Self {
+        let mut command = kode(dir, &["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(env.iter().copied());
+        Self::launch(command, log)
+    }
+
     fn launch(mut command: Command, log: impl Fn(&str) + Send + 'static) -> Self {
         if !command.get_envs().any(|(name, _)| name == "RUST_LOG") {
             command.env("RUST_LOG", "info");
@@ -99,6 +114,14 @@ impl Server {
         // The pipe is read on, so that the server never waits for a reader.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log(&line)));
         Self { child: Mutex::new(child), base, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn terminate(&self) -> ExitStatus {
+        let mut child = self.child.lock().expect("nothing panics while it holds this lock");
+        let pid = Pid::from_child(&child);
+        rustix::process::kill_process(pid, Signal::TERM).expect("the server runs");
+        child.wait().expect("the server is a child")
     }
 
     /// `kill -9`, and gone when it returns.

@@ -58,6 +58,7 @@ async fn burst(stream: &mut ModelStream) -> (Vec<Delta>, Option<Result<End, Mode
     let mut next = stream.next().await;
     loop {
         match next {
+            Some(Ok(ModelEvent::Began { .. })) => {}
             Some(Ok(ModelEvent::Thinking(text))) => deltas.push(Delta::Thinking(text)),
             Some(Ok(ModelEvent::Text(text))) => deltas.push(Delta::Text(text)),
             Some(Ok(ModelEvent::Finished { calls, finish, usage })) => {

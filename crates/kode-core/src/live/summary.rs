@@ -24,7 +24,7 @@ async fn summarise(
     let mut text = String::new();
     while let Some(event) = stream.next().await {
         match event? {
-            ModelEvent::Thinking(_) => {}
+            ModelEvent::Began { .. } | ModelEvent::Thinking(_) => {}
             ModelEvent::Text(piece) => text.push_str(&piece),
             ModelEvent::Finished { finish, usage, .. } => {
                 let usage = usage.unwrap_or_default();

@@ -17,6 +17,7 @@ use crate::message::{Block, Usage};
 use crate::model::{ErrorClass, Finish, ModelError};
 use crate::todo::{self, Todo};
 use crate::tool::{TodoRefused, ToolError};
+use crate::trace::TraceParent;
 
 use super::phase::{self, compact, model, round};
 use super::{
@@ -41,8 +42,8 @@ impl State {
             Input::Fork(origin) => self.fork(*origin),
             Input::Inherit(heritage) => self.take_over(*heritage),
             Input::Snapshot { id } => self.snapshot(id),
-            Input::Message { id, content, mode, metadata, key } => {
-                self.message(id, content, mode, metadata, key)
+            Input::Message { id, content, mode, metadata, key, trace } => {
+                self.message(id, content, mode, metadata, key, trace)
             }
             Input::Interrupt { note, by } => self.interrupt(note, by),
             Input::Decide { call, decision, by, note } => self.decide(cx, call, decision, by, note),
@@ -136,6 +137,7 @@ impl State {
         mode: SendMode,
         metadata: Map<String, Value>,
         key: Option<IdempotencyKey>,
+        trace: Option<TraceParent>,
     ) -> Accepted {
         if self.template.is_none() {
             return Err(Rejected::NoAgent);
@@ -160,7 +162,7 @@ impl State {
             self.interrupt(Some("a new message replaced the run".into()), "message".into())
                 .unwrap_or_default()
         });
-        let queued = Fact::MessageQueued { id, content, mode, metadata, key };
+        let queued = Fact::MessageQueued { id, content, mode, metadata, key, trace };
         Ok(stop.into_iter().flatten().chain([queued]).collect())
     }
 

@@ -50,7 +50,7 @@ impl State {
             Fact::Forked { .. } => self.descend(entry),
             Fact::Inherited { .. } => self.inherit(entry),
             Fact::Snapshotted { .. } => self.name(entry),
-            Fact::MessageQueued { id, content, mode, metadata, key } => {
+            Fact::MessageQueued { id, content, mode, metadata, key, trace: _ } => {
                 self.remember(key.as_ref(), id, at);
                 let (id, content, metadata) = (id.clone(), content.clone(), metadata.clone());
                 self.queue.push_back(Arc::new(Queued { id, content, mode: *mode, metadata, at }));

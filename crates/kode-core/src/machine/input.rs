@@ -12,6 +12,7 @@ use crate::model::{Finish, ModelError};
 use crate::sandbox::ProcessEnd;
 use crate::todo::Todo;
 use crate::tool::{TodoRefused, ToolError, ToolTraits};
+use crate::trace::TraceParent;
 
 use super::{EffectKey, Heritage, Origin, Ruling};
 
@@ -114,6 +115,8 @@ pub enum Input {
         metadata: Map<String, Value>,
         /// The sender's name for the request.
         key: Option<IdempotencyKey>,
+        /// Where the request stands in a trace, if it is in one.
+        trace: Option<TraceParent>,
     },
     /// The run under way is to stop.
     Interrupt {

@@ -129,6 +129,7 @@ fn play(subject: &mut Subject, nth: usize, made: &Move) {
         mode,
         metadata: Map::new(),
         key: None,
+        trace: None,
     };
     let input = match (&made.what, wanted) {
         (What::Crashes, _) => {

@@ -329,7 +329,7 @@ fn go_on(mut fork: Subject) {
     let content = vec![Block::text("go on")];
     let id = MessageId::new("first");
     let mode = kode_core::fact::SendMode::Queue;
-    let message = Input::Message { id, content, mode, metadata: Map::new(), key: None };
+    let message = Input::Message { id, content, mode, metadata: Map::new(), key: None, trace: None };
     let _ = fork.input(message).expect("a fork takes messages");
     fork.crash(0);
     let _ = fork.input(OPEN).expect("a writer opens what it found");

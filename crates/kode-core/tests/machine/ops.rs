@@ -166,6 +166,7 @@ impl Op {
                 mode: *mode,
                 metadata: Map::new(),
                 key: key.map(|k| IdempotencyKey { key: format!("k{k}"), digest: body.to_string() }),
+                trace: None,
             }),
             Self::Deliver { which, what } => {
                 let wanted: Vec<_> = subject.wanted().into_keys().collect();

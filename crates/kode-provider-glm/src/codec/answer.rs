@@ -9,9 +9,14 @@ use serde_json::Value;
 use super::calls::Calls;
 use super::chunk::{self, Chunk};
 
+/// Longest name of a model or an answer that is told on, in bytes.
+const NAME_MAX: usize = 200;
+
 /// What the chunks so far add up to.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
+    /// Whether it was told who answers.
+    began: bool,
     generation: Option<String>,
     calls: Calls,
     /// Something other than white space was said.
@@ -27,6 +32,7 @@ impl Answer {
     /// [`ErrorClass::UpstreamInterrupted`] where the chunk belongs to another generation.
     pub(super) fn take(&mut self, chunk: Chunk, out: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
         self.same_generation(chunk.id.as_deref())?;
+        self.begin(&chunk, out);
         self.usage = chunk::usage(&chunk.usage).or(self.usage);
         let Some(mut choice) = chunk.into_choice() else { return Ok(()) };
         let delta = choice.delta();
@@ -36,6 +42,15 @@ impl Answer {
         delta.tool_calls.into_iter().for_each(|call| self.calls.take(call));
         self.note_finish(choice.finish_reason);
         Ok(())
+    }
+
+    /// Tells who answers, if the first chunk says so: what comes later would not come first.
+    fn begin(&mut self, chunk: &Chunk, out: &mut VecDeque<ModelEvent>) {
+        let named = chunk.model.is_some() || chunk.id.is_some();
+        if !std::mem::replace(&mut self.began, true) && named {
+            let (model, id) = (chunk.model.as_deref().map(name), chunk.id.as_deref().map(name));
+            out.push_back(ModelEvent::Began { model, id });
+        }
     }
 
     fn same_generation(&mut self, id: Option<&str>) -> Result<(), ModelError> {
@@ -98,6 +113,11 @@ impl Answer {
         };
         Ok(ModelEvent::Finished { calls, finish, usage: self.usage })
     }
+}
+
+/// A provider's name of something, in bounds.
+fn name(told: &str) -> String {
+    told[..told.floor_char_boundary(NAME_MAX)].to_owned()
 }
 
 /// The failure that a finish stands for.

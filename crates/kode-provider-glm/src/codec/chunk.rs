@@ -12,6 +12,8 @@ use kode_core::message::Usage;
 pub(super) struct Chunk {
     #[serde(deserialize_with = "loose")]
     pub(super) id: Option<String>,
+    #[serde(deserialize_with = "loose")]
+    pub(super) model: Option<String>,
     #[serde(deserialize_with = "listed")]
     pub(super) choices: Vec<Choice>,
     pub(super) usage: Value,

@@ -179,7 +179,7 @@ fn an_answer_that_came_whole_is_read_too() {
     Codec::whole(body.to_string().as_bytes()).unwrap().into_iter().for_each(|event| told.add(event));
     assert_eq!(told, Told { thinking: "hm".into(), ..answered("hi") });
     let mislabelled = format!("{}{}{DONE}", text("a"), finish("stop"));
-    assert_eq!(Codec::whole(mislabelled.as_bytes()).unwrap().len(), 2, "a stream under a wrong content type");
+    assert_eq!(Codec::whole(mislabelled.as_bytes()).unwrap().len(), 3, "a stream under a wrong content type");
     for other in ["{}", "{\"hello\":1}", "<html>", "", "[]"] {
         assert_eq!(
             Codec::whole(other.as_bytes()).unwrap_err().class,
@@ -187,4 +187,15 @@ fn an_answer_that_came_whole_is_read_too() {
             "{other}"
         );
     }
+}
+
+#[test]
+fn who_answers_is_told_once_and_before_all_else() {
+    let chunk = |id: &str, model: &str, text: &str| {
+        let choice = json!({"index": 0, "delta": {"content": text}});
+        format!("data: {}\n\n", json!({"id": id, "model": model, "choices": [choice]}))
+    };
+    let long = "n".repeat(500);
+    let wire = [chunk("g1", &long, "a"), chunk("g1", "another", "b"), finish("stop"), DONE.into()].concat();
+    assert_eq!(decode_text(&wire), Told { model: Some("n".repeat(200)), ..answered("ab") });
 }

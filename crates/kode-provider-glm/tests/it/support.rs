@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 /// All that an answer came to.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Told {
+    /// The model's name, as it says it itself.
+    pub(crate) model: Option<String>,
     pub(crate) thinking: String,
     pub(crate) text: String,
     pub(crate) calls: Vec<(String, String)>,
@@ -25,6 +27,14 @@ impl Told {
         match event {
             ModelEvent::Thinking(piece) | ModelEvent::Text(piece) if piece.is_empty() => {
                 panic!("an empty piece")
+            }
+            ModelEvent::Began { model, id } => {
+                assert!(model.is_some() || id.is_some(), "a beginning says something");
+                assert!(
+                    self.text.is_empty() && self.thinking.is_empty(),
+                    "nothing comes before the beginning"
+                );
+                self.model = model;
             }
             ModelEvent::Thinking(piece) => self.thinking += &piece,
             ModelEvent::Text(piece) => self.text += &piece,
@@ -48,6 +58,8 @@ pub(crate) fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Told {
         error = error.or(codec.feed(piece, &mut events).err());
     }
     error = error.or(codec.end(&mut events).err());
+    let beginnings = events.iter().filter(|event| matches!(event, ModelEvent::Began { .. })).count();
+    assert!(beginnings <= 1, "an answer begins once");
     let mut told = Told { error, ..Told::default() };
     events.into_iter().for_each(|event| told.add(event));
     assert!(codec.is_over(), "an answer ends well or badly, but it ends");

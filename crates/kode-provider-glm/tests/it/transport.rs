@@ -67,6 +67,17 @@ async fn settle() {
     }
 }
 
+/// The next piece of text, behind the word of who answers.
+async fn next_piece(stream: &mut ModelStream) -> String {
+    loop {
+        match stream.next().await {
+            Some(Ok(ModelEvent::Began { .. })) => {}
+            Some(Ok(ModelEvent::Text(piece))) => return piece,
+            other => panic!("expected a piece of text, got {other:?}"),
+        }
+    }
+}
+
 async fn ask(glm: &Glm) -> Told {
     match glm.stream(request("glm-4.6")).await {
         Ok(stream) => collect(stream).await,
@@ -111,7 +122,7 @@ async fn deltas_arrive_one_by_one_while_the_answer_is_held() {
         provider(&emulator).stream(request("glm-4.6")).await.unwrap()
     };
     for piece in ["a", "b", "c"] {
-        assert_eq!(stream.next().await, Some(Ok(ModelEvent::Text(piece.into()))));
+        assert_eq!(next_piece(&mut stream).await, piece);
         gate.release(1);
     }
     gate.open();
@@ -220,7 +231,7 @@ async fn dropping_the_stream_closes_the_connection_at_the_model() {
     emulator.push(Reply::text("abc").pieces(3).held_by(&gate));
     gate.release(1);
     let mut stream = provider(&emulator).stream(request("glm-4.6")).await.unwrap();
-    assert_eq!(stream.next().await, Some(Ok(ModelEvent::Text("a".into()))));
+    assert_eq!(next_piece(&mut stream).await, "a");
     drop(stream);
     assert_eq!(emulator.outcome(0).await, Outcome::ClientClosed { writes: 1 });
 }
@@ -264,7 +275,7 @@ async fn a_stream_that_goes_on_outlives_the_first_bytes_time_out() {
     let timeouts = Timeouts { first_byte: Duration::from_secs(5), ..config(emulator.base_url()).timeouts };
     let glm = with_timeouts(&emulator, timeouts);
     let mut stream = glm.stream(request("glm-4.6")).await.unwrap();
-    assert_eq!(stream.next().await, Some(Ok(ModelEvent::Text("a".into()))));
+    assert_eq!(next_piece(&mut stream).await, "a");
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(60)).await;
     tokio::time::resume();

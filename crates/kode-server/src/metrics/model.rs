@@ -67,6 +67,9 @@ struct Attempt {
 
 impl Attempt {
     fn saw(&mut self, event: &Result<ModelEvent, ModelError>) {
+        if matches!(event, Ok(ModelEvent::Began { .. })) {
+            return;
+        }
         if std::mem::take(&mut self.is_first) {
             let took = self.began.elapsed().as_secs_f64();
             self.metrics.gen_ai_first_seconds.saw(&[CHAT, &self.provider, &self.model], took);
@@ -78,7 +81,7 @@ impl Attempt {
                     self.spent(*usage);
                 }
             }
-            Ok(ModelEvent::Text(_) | ModelEvent::Thinking(_)) => {}
+            Ok(ModelEvent::Began { .. } | ModelEvent::Text(_) | ModelEvent::Thinking(_)) => {}
             Err(error) => self.outcome = error.class.code(),
         }
     }

@@ -22,7 +22,7 @@ use crate::position::EventsQuery;
 use crate::routes::approvals::Verdict;
 use crate::routes::{PAGE, PAGE_MAX, approvals, messages, page};
 use crate::shape::{ChatQueued, ChatStatus, Info, Session, Sessions, Status};
-use crate::{idempotency, sse};
+use crate::{idempotency, sse, trace};
 
 /// What the design's server answers: "the message was sent".
 const TOLD: &str = "消息已发送";
@@ -119,7 +119,14 @@ async fn send(
     let agent_id = user.agent(body.session_id.as_deref())?;
     let key = idempotency::key(&headers, &raw)?;
     let content = vec![Block::text(body.message)];
-    let message = Outgoing { content, mode: body.mode, metadata: body.metadata, key, id: None };
+    let message = Outgoing {
+        content,
+        mode: body.mode,
+        metadata: body.metadata,
+        key,
+        id: None,
+        trace: trace::of(&app, &headers),
+    };
     let channels = query.channels()?;
     let sent = messages::send(&app, user.caller(), &agent_id, body.template_id, message).await?;
     if messages::wants_stream(&headers) {

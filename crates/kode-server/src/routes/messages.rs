@@ -23,7 +23,7 @@ use crate::openapi::{IDENTIFIED, KEYED, LOOKED_UP, MADE, Operation, SENT, TAKEN_
 use crate::position::EventsQuery;
 use crate::routes::{PAGE, PAGE_MAX, page};
 use crate::shape::{Messages, Queued};
-use crate::{idempotency, sse};
+use crate::{idempotency, sse, trace};
 
 const MESSAGES: &str = "/api/agents/{agentId}/messages";
 
@@ -107,7 +107,14 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let content = body.content()?;
     let key = idempotency::key(&headers, &raw)?;
-    let message = Outgoing { content, mode: body.mode, metadata: body.metadata, key, id: None };
+    let message = Outgoing {
+        content,
+        mode: body.mode,
+        metadata: body.metadata,
+        key,
+        id: None,
+        trace: trace::of(&app, &headers),
+    };
     let channels = query.channels()?;
     let sent = send(&app, &caller, &id, body.template_id, message).await?;
     if wants_stream(&headers) {

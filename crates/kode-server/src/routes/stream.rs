@@ -19,7 +19,7 @@ use crate::position::{self, EventsQuery};
 use crate::routes::{messages, page};
 use crate::shape::{Events, Queued};
 use crate::shown::Shown;
-use crate::{idempotency, sse};
+use crate::{idempotency, sse, trace};
 
 /// Events of one page, unless the caller says otherwise.
 const EVENTS: usize = 1_000;
@@ -89,7 +89,7 @@ async fn prompt(
     ApiJson(body, raw): ApiJson<Prompt>,
 ) -> Result<Response, ApiError> {
     let key = idempotency::key(&headers, &raw)?;
-    let message = Outgoing { key, ..Outgoing::from(body.prompt) };
+    let message = Outgoing { key, trace: trace::of(&app, &headers), ..Outgoing::from(body.prompt) };
     let sent = messages::send(&app, &caller, &id, None, message).await?;
     Ok(messages::queued(id, sent))
 }

@@ -111,7 +111,7 @@ impl Player {
                 let content = vec![Block::text(text.as_str())];
                 let key = key.map(|key| IdempotencyKey { key, digest: format!("{text}/{mode:?}") });
                 let id = id.map_or_else(|| self.next_message(), MessageId::new);
-                vec![Input::Message { id, content, mode, metadata: Map::new(), key }]
+                vec![Input::Message { id, content, mode, metadata: Map::new(), key, trace: None }]
             }
             Command::Delta { attempt, delta } => vec![self.delta(attempt, delta)],
             Command::Answer { attempt, text, finish, calls } => self.answer(attempt, text, finish, calls),
