@@ -297,11 +297,15 @@ impl Inner {
 
     /// A free place, made by putting the least recently used agent that may sleep away where there is none.
     pub(crate) async fn place(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, PoolError> {
+        // Each agent is asked to go once. One that waits for its store stays, however often it is asked.
+        let mut asks = self.slots.live_count();
         loop {
             if let Ok(place) = self.places.clone().try_acquire_owned() {
                 return Ok(place);
             }
-            let (hold, resident) = self.slots.seize_victim().ok_or(PoolError::Full { max: self.max })?;
+            let victim = if asks > 0 { self.slots.seize_victim() } else { None };
+            let (hold, resident) = victim.ok_or(PoolError::Full { max: self.max })?;
+            asks -= 1;
             if resident.agent.put_away(false).await {
                 self.fell_asleep(&resident.agent);
                 tracing::debug!(agent = %hold.id(), "put away to make room");

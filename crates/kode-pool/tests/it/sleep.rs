@@ -1,13 +1,16 @@
 //! Agents that sleep over an open approval: they take no place, and nothing of them is forgotten.
 
+use std::time::Duration;
+
 use kode_core::call::Decision;
 use kode_core::event::DoneReason;
 use kode_core::id::{AgentId, Cursor};
 use kode_core::machine::Input;
-use kode_core::store::Leases;
+use kode_core::store::{Leases, StoreError};
 use kode_core::template::{Permission, Template};
 use kode_core::{Agent, AgentSpec};
-use kode_pool::Pool;
+use kode_pool::{Pool, PoolError};
+use kode_testkit::faulty::{Op, When};
 use kode_testkit::scripted_model::Script;
 use serde_json::json;
 
@@ -133,4 +136,26 @@ async fn g6_a_start_takes_up_an_agent_that_was_decided_on_while_nobody_had_it() 
     assert_eq!(agent.view().approvals.len(), 1, "the other one still waits");
     allow(&next, &id("a")).await;
     assert_eq!(dones(&next, "a", sent).await, [DoneReason::Completed]);
+}
+
+/// It waits for a person, so it may go; and it waits for its store, so it cannot. Found by a simulated world (seed 1).
+#[tokio::test]
+async fn g10_an_agent_that_waits_for_its_store_is_asked_once_to_make_room() {
+    let world = asking(1);
+    let pool = world.pool_with(1, [template(None)]);
+    paused(&pool, "a").await;
+    let away = || StoreError::Unavailable("scripted".into());
+    world.faults.fail_all(Op::Renew, When::Before, away());
+    world.faults.fail_all(Op::LoadCheckpoint, When::Before, away());
+    // Its lease is to be renewed by now, which fails, and so does the look at its journal.
+    world.clock.advance(4_000_000);
+    world.pass(Duration::from_millis(30)).await;
+    let late = id("late");
+    let refused = pool.send(&late, AgentSpec::default(), "me too".into());
+    let refused = tokio::time::timeout(Duration::from_secs(5), refused).await.expect("it is answered");
+    assert_eq!(refused, Err(PoolError::Full { max: 1 }));
+
+    world.faults.mend();
+    world.pass(Duration::from_secs(60)).await;
+    pool.send(&late, AgentSpec::default(), "me too".into()).await.unwrap();
 }
