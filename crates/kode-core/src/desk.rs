@@ -3,6 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::{Either, select};
 
@@ -26,11 +27,14 @@ pub(crate) struct Desk {
     window: Option<u32>,
     /// The sandbox level at which its processes run.
     level: String,
+    /// How far the journal's time is ahead of this machine's clock.
+    ahead: AtomicU64,
 }
 
 impl Desk {
     pub(crate) fn new(shared: Arc<Shared>, cell: Arc<Cell>, kit: Arc<Kit>, lease: Lease) -> Self {
-        let desk = Self { shared, cell, kit, lease, window: None, level: String::new() };
+        let (level, ahead) = (String::new(), AtomicU64::new(0));
+        let desk = Self { shared, cell, kit, lease, window: None, level, ahead };
         let window = desk.shared.model.window(desk.model());
         Self { window, ..desk }
     }
@@ -41,17 +45,37 @@ impl Desk {
         Self { level: report.level, ..self }
     }
 
-    /// What the machine may know now. Time never runs backwards within a journal.
+    /// What the machine may know now.
     pub(crate) fn cx(&self, state: &State) -> Cx<'_> {
         Cx {
             agent: &self.cell.id,
             epoch: self.lease.epoch,
-            now: self.shared.clock.now().max(state.updated_at),
+            now: self.now(state),
             template: &self.kit.template,
             hooks: self.kit.hooks().hooked(),
             window: self.window,
             overhead: self.kit.overhead,
             sandbox: &self.level,
+        }
+    }
+
+    /// The time by the journal, which never runs backwards, and never stands still: where the writer before had a clock
+    /// that was ahead, or this one's was set back, it goes on from there as fast as this clock does. So a wait is as
+    /// long as it was meant to be.
+    fn now(&self, state: &State) -> Millis {
+        let here = self.shared.clock.now();
+        let ahead = state.updated_at.saturating_sub(here);
+        here.saturating_add(self.ahead.fetch_max(ahead, Ordering::Relaxed).max(ahead))
+    }
+
+    /// Waits for a time by the journal, or for ever.
+    pub(crate) fn until(&self, at: Option<Millis>) -> impl Future<Output = ()> + Send + use<> {
+        let (clock, ahead) = (self.shared.clock.clone(), self.ahead.load(Ordering::Relaxed));
+        async move {
+            match at {
+                Some(at) => clock.until(at.saturating_sub(ahead)).await,
+                None => std::future::pending().await,
+            }
         }
     }
 

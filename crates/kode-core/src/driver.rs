@@ -97,7 +97,7 @@ impl Driver {
         if self.desk.renew_at().is_some_and(|at| at <= self.desk.shared.clock.steady()) {
             self.desk.renew().await?;
         }
-        let renew_at = self.desk.renew_at();
+        let (due, renew_at) = (self.desk.until(deadline), self.desk.renew_at());
         let shared = self.desk.shared.clone();
         let (mut batch, mut waiting, mut exit) = (Batch::default(), Vec::new(), None);
         tokio::select! {
@@ -107,7 +107,7 @@ impl Driver {
                 None => self.abandoned = true,
             },
             input = self.live.next() => self.take_effect(input, &mut batch),
-            () = until(&shared, deadline) => self.take_effect(Input::Tick, &mut batch),
+            () = due => self.take_effect(Input::Tick, &mut batch),
             () = until_steady(&shared, renew_at) => self.desk.renew().await?,
         }
         for _ in 0..LETTERS_AT_ONCE {
@@ -295,18 +295,10 @@ impl Driver {
     }
 }
 
-/// The same by the time of leases.
+/// Waits for a time of leases, or for ever.
 async fn until_steady(shared: &Shared, at: Option<Millis>) {
     match at {
         Some(at) => shared.clock.until_steady(at).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for a time, or for ever.
-async fn until(shared: &Shared, at: Option<Millis>) {
-    match at {
-        Some(at) => shared.clock.until(at).await,
         None => std::future::pending().await,
     }
 }

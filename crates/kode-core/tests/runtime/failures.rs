@@ -1,8 +1,12 @@
 //! What fails around an agent: its store, its tools, its model. Nothing acknowledged is lost, and it goes on.
 
 use kode_core::AgentSpec;
-use kode_core::event::DoneReason;
+use std::time::Duration;
+
+use kode_core::clock::Clock as _;
+use kode_core::event::{DoneReason, Event};
 use kode_core::id::TemplateId;
+use kode_core::model::{ErrorClass, ModelError};
 use kode_core::store::StoreError;
 use kode_core::{CompletionStatus, OpenError, SendError};
 use kode_testkit::faulty::{Op, When};
@@ -92,4 +96,26 @@ async fn g7_an_unknown_template_leaves_no_trace() {
     use kode_core::store::{Catalog, Leases};
     assert_eq!(world.store.unfinished().await.unwrap(), []);
     assert_eq!(world.store.list("", None, 10).await.unwrap(), []);
+}
+
+/// Found by a simulated world (seed 30): the wait was as long as the clocks differed.
+#[tokio::test]
+async fn a_retry_waits_as_long_as_it_should_where_the_last_writers_clock_was_ahead() {
+    let ahead = World::new([Script::new().text("first")]);
+    ahead.clock.advance(600_000);
+    ahead.agent("a").await.complete("hello").await.unwrap();
+
+    let busy = ModelError::retryable(ErrorClass::Overloaded, "busy");
+    let scripts = [Script::new().fail(busy), Script::new().text("second")];
+    let world = World::over(ahead.store.clone(), crate::world::template(), scripts);
+    let agent = world.agent("a").await;
+    let sent = agent.send("again").await.unwrap();
+    let mut events = agent.subscription(sent.cursor);
+    while !matches!(events.next().await.unwrap().unwrap().event, Event::Error { .. }) {}
+    world.clock.advance(30_000);
+    let rest = until_rest(&agent, sent.cursor);
+    let told = tokio::time::timeout(Duration::from_secs(10), rest).await.expect("the retry is made");
+    assert!(told.iter().any(|event| event.json().contains("second")));
+    let times: Vec<_> = told.iter().map(|event| event.bookmark.timestamp).collect();
+    assert!(times.is_sorted() && times[0] >= ahead.clock.now(), "time never runs backwards: {times:?}");
 }
