@@ -20,6 +20,7 @@ mod needs;
 mod nextest;
 mod report;
 mod servers;
+mod sim;
 mod soak;
 mod spdx;
 mod step;
@@ -58,6 +59,8 @@ enum Task {
     Licences,
     /// Runs the tests with larger counts (`KODE_SOAK=1`), as often as asked.
     Soak(soak::Args),
+    /// Lives through worlds of several nodes in which everything fails, each by its seed.
+    Sim(sim::Args),
     /// Changes one thing of the machine at a time and counts the changes that no test notices.
     Mutants(mutants::Args),
     /// Measures what kode costs beside what the machine can do, and prints ratios.
@@ -93,6 +96,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&context),
         Task::Licences => licences::run(&context),
         Task::Soak(args) => soak::run(&context, &args),
+        Task::Sim(args) => sim::run(&context, &args),
         Task::Mutants(args) => mutants::run(&context, &args),
         Task::Bench(args) => bench::run(&context, &args),
         Task::Golden(args) => golden::run(&context, &args),

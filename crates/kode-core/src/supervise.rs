@@ -64,6 +64,7 @@ async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Op
         wait = (wait * 2).min(LAST_WAIT);
         loop {
             tokio::select! {
+                biased;
                 () = clock.until(until) => break,
                 letter = mail.recv() => match letter {
                     Some(letter) => refuse(letter, &error),

@@ -234,11 +234,13 @@ impl Slots {
         self.lock().live
     }
 
-    /// Lets nobody enter any more. All names in use.
+    /// Lets nobody enter any more. All names in use, in order.
     pub(crate) fn drain(&self) -> Vec<AgentId> {
         let mut table = self.lock();
         table.draining = true;
-        table.slots.keys().cloned().collect()
+        let mut names: Vec<AgentId> = table.slots.keys().cloned().collect();
+        names.sort_unstable();
+        names
     }
 
     /// Whether nobody may enter any more.

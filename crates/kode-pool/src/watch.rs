@@ -75,6 +75,7 @@ impl Watch<'_> {
             }
             let next = self.take_due(beat).unwrap_or(look_at).min(look_at);
             tokio::select! {
+                biased;
                 Some(done) = self.taking.join_next() => match done {
                     Ok(done) => self.done(done),
                     // Its name stays among those that are tried, and is left.

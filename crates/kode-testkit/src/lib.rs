@@ -13,6 +13,7 @@ pub mod sandbox_suite;
 pub mod scenario;
 pub mod scripted_model;
 pub mod servers;
+pub mod sim;
 pub mod store_suite;
 pub mod survivors;
 pub mod workspace;

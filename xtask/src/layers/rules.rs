@@ -41,6 +41,11 @@ pub(super) const EDGES: &[Edges] = &[
         may_use: &["kode-core", "kode-sandbox"],
         why: "it attacks the sandbox by its public API, and nothing else needs it",
     },
+    Edges {
+        package: "kode-sim",
+        may_use: &["kode-core", "kode-pool", "kode-testkit"],
+        why: "its nodes are runtimes with pools; stores, models and tools are simulated",
+    },
     Edges { package: "xtask", may_use: &[], why: "the tooling must build when the crates do not" },
 ];
 

@@ -83,6 +83,7 @@ use kode_core::id::Millis;
 use kode_core::lineage::NotForkable;
 use kode_core::machine::{Effect, EffectKey, Prompt, Rejected};
 
+pub(crate) use invariants::{Invariants, paired};
 pub use script::ScriptError;
 pub use subject::{START, Subject};
 pub use template::Setup;

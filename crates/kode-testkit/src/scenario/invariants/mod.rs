@@ -12,10 +12,10 @@ mod turns;
 use kode_core::fact::Entry;
 use kode_core::machine::{Batch, Cx, State, View, project};
 
-pub(super) use prompt::paired;
+pub(crate) use prompt::paired;
 
 /// A sentence that says what is broken.
-type Checked = Result<(), String>;
+pub(crate) type Checked = Result<(), String>;
 
 /// Fails with the sentence unless the condition holds.
 macro_rules! hold {
@@ -29,7 +29,7 @@ use hold;
 
 /// What was seen so far of one agent, for the checks that look over many entries.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Invariants {
+pub(crate) struct Invariants {
     journal: journal::Journal,
     moves: moves::Moves,
     story: story::Story,
@@ -40,7 +40,7 @@ pub(super) struct Invariants {
 
 impl Invariants {
     /// Looks at one entry by itself and as the next of its journal.
-    pub(super) fn entry(&mut self, entry: &Entry) -> Checked {
+    pub(crate) fn entry(&mut self, entry: &Entry) -> Checked {
         let told = project(entry);
         self.journal.entry(entry, &told)?;
         self.effects.entry(entry)?;

@@ -55,7 +55,7 @@ pub(super) fn answerable(prompt: &Prompt) -> Checked {
 
 /// Each call of a message has its one result in the next message, in the calls' order, and no result stands
 /// anywhere else; no message is empty.
-pub(in crate::scenario) fn paired<'a>(messages: impl Iterator<Item = &'a Arc<Message>>) -> Checked {
+pub(crate) fn paired<'a>(messages: impl Iterator<Item = &'a Arc<Message>>) -> Checked {
     let mut open: Vec<&CallId> = Vec::new();
     for message in messages {
         let (calls, results) = (calls(message), results(message));
