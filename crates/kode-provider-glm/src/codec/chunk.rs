@@ -110,16 +110,19 @@ fn part(mut part: Value) -> String {
 
 /// The provider's counts, if there are any.
 pub(super) fn usage(told: &Value) -> Option<Usage> {
-    let count = |pointer: &str| told.pointer(pointer).and_then(Value::as_u64);
-    let (input, output) = (count("/prompt_tokens"), count("/completion_tokens"));
+    // Most chunks have none.
+    let told = told.as_object()?;
+    let count = |name: &str| told.get(name).and_then(Value::as_u64);
+    let detail = |of: &str, name: &str| told.get(of).and_then(|of| of.get(name)).and_then(Value::as_u64);
+    let (input, output) = (count("prompt_tokens"), count("completion_tokens"));
     let input_tokens = input.or(output.map(|_| 0))?;
     let output_tokens = output.unwrap_or(0);
     Some(Usage {
         input_tokens,
         output_tokens,
-        total_tokens: count("/total_tokens").unwrap_or(input_tokens.saturating_add(output_tokens)),
-        cached_tokens: count("/prompt_tokens_details/cached_tokens").unwrap_or(0),
-        reasoning_tokens: count("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
+        total_tokens: count("total_tokens").unwrap_or(input_tokens.saturating_add(output_tokens)),
+        cached_tokens: detail("prompt_tokens_details", "cached_tokens").unwrap_or(0),
+        reasoning_tokens: detail("completion_tokens_details", "reasoning_tokens").unwrap_or(0),
     })
 }
 
