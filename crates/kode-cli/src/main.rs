@@ -24,6 +24,10 @@ use kode_core::call::Decision;
 use crate::args::{Args, Command};
 use crate::failure::Failure;
 
+/// A turn is many small things made and let go, on all threads at once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Before anything else: under another name this program is the helper that holds a sandbox.
     compose::be_helper_if_called();
