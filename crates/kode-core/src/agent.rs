@@ -358,7 +358,7 @@ async fn next_while_driven(
 }
 
 pub(crate) async fn send_input(mail: &mpsc::Sender<Letter>, input: Input) -> Result<Receipt, SendError> {
-    ask(mail, |reply| Letter::Input(input, reply)).await.unwrap_or(Err(SendError::Gone))
+    ask(mail, |reply| Letter::Input(Box::new(input), reply)).await.unwrap_or(Err(SendError::Gone))
 }
 
 /// Sends a letter and waits for its answer; `None` once nobody drives the agent any more. A letter that meets the

@@ -22,8 +22,8 @@ const CURSOR_RESERVE: u32 = 1 << 16;
 
 /// What is sent to a driver.
 pub(crate) enum Letter {
-    /// An input, and who waits for it to be durable.
-    Input(Input, oneshot::Sender<Result<Receipt, SendError>>),
+    /// An input, and who waits for it to be durable. Boxed, as a mailbox has room for 32 letters before the first.
+    Input(Box<Input>, oneshot::Sender<Result<Receipt, SendError>>),
     /// Put the agent away: at once if it may sleep or `force` says so. Answers whether it was.
     PutAway { force: bool, reply: oneshot::Sender<bool> },
     /// Remove the agent for good.
@@ -56,7 +56,7 @@ pub(crate) enum Exit {
 /// Who waits, and for what answer: also a refusal rests on a state that is not durable before the append.
 type Waiting = (oneshot::Sender<Result<Receipt, SendError>>, Result<Receipt, SendError>);
 
-/// One writer of one agent.
+/// One writer of one agent. Boxed for its whole life, as each future that it goes through would have room for it.
 pub(crate) struct Driver {
     desk: Desk,
     state: State,
@@ -68,8 +68,8 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(desk: Desk, (state, upkeep): (State, Upkeep), live: Live) -> Self {
-        Self { desk, state, live, upkeep, deleting: None, abandoned: false }
+    pub(crate) fn new(desk: Desk, (state, upkeep): (State, Upkeep), live: Live) -> Box<Self> {
+        Box::new(Self { desk, state, live, upkeep, deleting: None, abandoned: false })
     }
 
     /// Makes `Opened` and what follows from the first inputs durable: the driver's first act.
@@ -79,7 +79,7 @@ impl Driver {
     }
 
     /// Runs until the agent is put away, deleted, or its store refuses. Every task is gone when it returns.
-    pub(crate) async fn run(mut self, mail: &mut mpsc::Receiver<Letter>) -> Exit {
+    pub(crate) async fn run(mut self: Box<Self>, mail: &mut mpsc::Receiver<Letter>) -> Exit {
         let exit = loop {
             match self.turn(mail).await {
                 Ok(None) => {}
@@ -88,7 +88,8 @@ impl Driver {
             }
         };
         self.live.reap().await;
-        self.finish(exit).await
+        // Boxed, as what is rare would make the task of every agent larger for good.
+        Box::pin(self.finish(exit)).await
     }
 
     /// One round of the loop.
@@ -144,7 +145,7 @@ impl Driver {
             }
             Letter::Input(input, reply) => {
                 let before = self.state.cursor.max(Cursor::start_of(self.desk.lease.epoch));
-                let stepped = self.step(input, batch).map_err(SendError::from);
+                let stepped = self.step(*input, batch).map_err(SendError::from);
                 waiting.push((reply, stepped.map(|()| Receipt { before, seq: self.state.seq })));
                 None
             }
@@ -220,7 +221,7 @@ impl Driver {
         if self.state.at_rest() {
             self.desk.cell.feed.rest();
             // Both only make a later start faster or surer: without them the journal tells the same.
-            if let Err(error) = self.note_rest().await {
+            if let Err(error) = Box::pin(self.note_rest()).await {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "the agent's rest was not noted");
             }
         }
@@ -238,7 +239,7 @@ impl Driver {
         care.attest(&mut self.upkeep).await
     }
 
-    async fn finish(mut self, exit: Exit) -> Exit {
+    async fn finish(mut self: Box<Self>, exit: Exit) -> Exit {
         match exit {
             Exit::PutAway => self.put_away().await,
             Exit::Deleted => self.delete().await,
@@ -252,7 +253,7 @@ impl Driver {
         }
     }
 
-    async fn put_away(mut self) -> Exit {
+    async fn put_away(mut self: Box<Self>) -> Exit {
         let clean = self.tell_what_is_gone().await && self.state.is_idle();
         if clean {
             // A checkpoint is only a faster start: without one the journal is read instead.
@@ -260,7 +261,7 @@ impl Driver {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "no checkpoint was written");
             }
         }
-        if let Err(error) = self.desk.shared.store.release(self.desk.lease, clean).await {
+        if let Err(error) = self.desk.shared.store.release(self.desk.lease.clone(), clean).await {
             tracing::warn!(agent = %self.desk.cell.id, %error, "a lease was not given back");
         }
         Exit::PutAway
@@ -282,9 +283,9 @@ impl Driver {
         told.is_ok()
     }
 
-    async fn delete(mut self) -> Exit {
+    async fn delete(mut self: Box<Self>) -> Exit {
         let reply = self.deleting.take();
-        let deleted = self.desk.shared.store.delete(self.desk.lease).await;
+        let deleted = self.desk.shared.store.delete(self.desk.lease.clone()).await;
         if deleted.is_ok() {
             self.desk.cell.feed.close();
         }

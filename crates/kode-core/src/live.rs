@@ -79,8 +79,9 @@ pub(crate) struct Live {
     running: BTreeMap<EffectKey, Running>,
     keys: HashMap<Id, EffectKey>,
     tasks: JoinSet<Input>,
-    pieces: mpsc::Receiver<Input>,
-    to_pieces: mpsc::Sender<Input>,
+    /// Boxed, as the channel has room for 32 pieces before the first.
+    pieces: mpsc::Receiver<Box<Input>>,
+    to_pieces: mpsc::Sender<Box<Input>>,
     /// Inputs taken out of the channels that could not be given at once.
     ready: VecDeque<Input>,
     listener: Option<Listener>,
@@ -195,7 +196,7 @@ impl Live {
             }
             tokio::select! {
                 biased;
-                Some(piece) = self.pieces.recv() => self.gather(piece),
+                Some(piece) = self.pieces.recv() => self.gather(*piece),
                 Some(end) = self.tasks.join_next_with_id() => self.take_end(end),
                 else => std::future::pending().await,
             }
@@ -207,7 +208,7 @@ impl Live {
         if self.ready.is_empty()
             && let Ok(piece) = self.pieces.try_recv()
         {
-            self.gather(piece);
+            self.gather(*piece);
         }
         if self.ready.is_empty()
             && let Some(end) = self.tasks.try_join_next_with_id()
@@ -221,7 +222,7 @@ impl Live {
     fn gather(&mut self, first: Input) {
         let mut last = first;
         while let Ok(piece) = self.pieces.try_recv() {
-            match (&mut last, piece) {
+            match (&mut last, *piece) {
                 (
                     Input::ModelDeltas { step, attempt, deltas },
                     Input::ModelDeltas { step: of_step, attempt: of_attempt, deltas: more },
@@ -235,7 +236,7 @@ impl Live {
     /// What a task sent before its end comes before its end.
     fn take_end(&mut self, end: Result<(Id, Input), JoinError>) {
         if let Ok(piece) = self.pieces.try_recv() {
-            self.gather(piece);
+            self.gather(*piece);
         }
         let end = self.end_of(end);
         self.ready.extend(end);

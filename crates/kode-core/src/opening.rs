@@ -40,7 +40,7 @@ impl Opening {
         &self,
         loaded: (State, Upkeep),
         create: Option<Input>,
-    ) -> Result<Driver, StoreError> {
+    ) -> Result<Box<Driver>, StoreError> {
         let (desk, loaded) = lease(&self.shared, &self.cell, &self.kit, loaded).await?;
         if create.is_none() && loaded.0.template.is_none() {
             // Deleted meanwhile: an `Opened` would bring it back as an agent that is none.
@@ -55,7 +55,7 @@ impl Opening {
     }
 
     /// A driver for whoever has the lease and has begun to write.
-    pub(crate) fn drive(&self, desk: Desk, loaded: (State, Upkeep)) -> Driver {
+    pub(crate) fn drive(&self, desk: Desk, loaded: (State, Upkeep)) -> Box<Driver> {
         let live = Live::new(self.surroundings(desk.lease.clone()), &loaded.0.transcript);
         Driver::new(desk.in_workspace(&*self.workspace), loaded, live)
     }

@@ -382,7 +382,7 @@ impl Runtime {
     fn live(
         &self,
         opening: Opening,
-        driver: Driver,
+        driver: Box<Driver>,
         mail: mpsc::Sender<Letter>,
         letters: mpsc::Receiver<Letter>,
     ) -> Agent {

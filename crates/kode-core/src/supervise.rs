@@ -16,12 +16,12 @@ const FIRST_WAIT: Millis = 250;
 const LAST_WAIT: Millis = 15_000;
 
 /// Drives the agent until it is put away, deleted, or cannot be driven any more.
-pub(crate) async fn supervise(opening: Opening, first: Driver, mut mail: mpsc::Receiver<Letter>) {
+pub(crate) async fn supervise(opening: Opening, first: Box<Driver>, mut mail: mpsc::Receiver<Letter>) {
     drive(&opening, first, &mut mail).await;
     opening.cell.end();
 }
 
-async fn drive(opening: &Opening, first: Driver, mail: &mut mpsc::Receiver<Letter>) {
+async fn drive(opening: &Opening, first: Box<Driver>, mail: &mut mpsc::Receiver<Letter>) {
     let mut driver = first;
     loop {
         match driver.run(mail).await {
@@ -34,7 +34,8 @@ async fn drive(opening: &Opening, first: Driver, mail: &mut mpsc::Receiver<Lette
                 }
             }
         }
-        match next_driver(opening, mail).await {
+        // Boxed, as what is rare would make the task of every agent larger for good.
+        match Box::pin(next_driver(opening, mail)).await {
             Some(next) => driver = next,
             None => return,
         }
@@ -43,7 +44,7 @@ async fn drive(opening: &Opening, first: Driver, mail: &mut mpsc::Receiver<Lette
 
 /// Tries until there is a driver again; what is sent meanwhile is refused at once. `None` when trying is of
 /// no use.
-async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Option<Driver> {
+async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Option<Box<Driver>> {
     let mut wait = FIRST_WAIT;
     loop {
         let error = match reopen(opening).await {
@@ -75,7 +76,7 @@ async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Op
     }
 }
 
-async fn reopen(opening: &Opening) -> Result<Driver, StoreError> {
+async fn reopen(opening: &Opening) -> Result<Box<Driver>, StoreError> {
     let loaded = load(&*opening.shared.store, &opening.cell.id).await?;
     let view = opening.cell.view();
     // Another agent under the same name, or none: this one was deleted meanwhile and must not come back.
@@ -90,5 +91,19 @@ fn refuse(letter: Letter, error: &StoreError) {
         Letter::Input(_, reply) => drop(reply.send(Err(SendError::Store(error.clone())))),
         Letter::PutAway { reply, .. } => drop(reply.send(false)),
         Letter::Delete(reply) => drop(reply.send(Err(SendError::Store(error.clone())))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There is one for each agent in memory: what is rare is boxed where it is called.
+    #[test]
+    fn the_task_of_an_agent_is_small() {
+        fn size<F>(_: fn(Opening, Box<Driver>, mpsc::Receiver<Letter>) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(supervise) <= 1 << 10, "{} bytes", size(supervise));
     }
 }

@@ -18,7 +18,7 @@ use crate::tool::Cancel;
 /// Runs a job to its end. Dropped, it is killed.
 pub(super) async fn run(
     around: Arc<Surroundings>,
-    to_driver: mpsc::Sender<Input>,
+    to_driver: mpsc::Sender<Box<Input>>,
     job: JobId,
     command: Command,
     held: Cancel,
@@ -41,7 +41,7 @@ pub(super) fn failed() -> ProcessEnd {
 /// Passes on what is noticed, in order and before the end.
 struct Ear {
     job: JobId,
-    to_driver: mpsc::Sender<Input>,
+    to_driver: mpsc::Sender<Box<Input>>,
     secrets: Secrets,
 }
 
@@ -51,6 +51,6 @@ impl Witness for Ear {
         let data = self.secrets.scrub_value(data);
         let told = Input::JobTold { job: self.job.clone(), event_type: event_type.to_owned(), data };
         // Nobody listens any more once the agent is put away.
-        let _ = self.to_driver.send(told).await;
+        let _ = self.to_driver.send(Box::new(told)).await;
     }
 }

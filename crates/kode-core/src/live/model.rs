@@ -18,7 +18,7 @@ const BURST: usize = 256;
 pub(super) async fn ask(
     around: Arc<Surroundings>,
     request: ModelRequest,
-    pieces: mpsc::Sender<Input>,
+    pieces: mpsc::Sender<Box<Input>>,
     step: u32,
     attempt: u32,
 ) -> Input {
@@ -31,7 +31,7 @@ pub(super) async fn ask(
 async fn converse(
     around: &Surroundings,
     request: ModelRequest,
-    pieces: &mpsc::Sender<Input>,
+    pieces: &mpsc::Sender<Box<Input>>,
     step: u32,
     attempt: u32,
 ) -> Result<Input, ModelError> {
@@ -42,7 +42,7 @@ async fn converse(
         deltas.iter().for_each(|delta| collect(&mut content, delta));
         if !deltas.is_empty() {
             // A driver that is gone reads no more; the task is aborted soon.
-            let _ = pieces.send(Input::ModelDeltas { step, attempt, deltas }).await;
+            let _ = pieces.send(Box::new(Input::ModelDeltas { step, attempt, deltas })).await;
         }
         if let Some(end) = end {
             return finished(around, (step, attempt), content, end?).await;
