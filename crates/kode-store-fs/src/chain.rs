@@ -2,7 +2,7 @@
 //!
 //! Pure: it folds lines into a [`Tip`]. It reads no file and repairs nothing.
 
-use kode_core::id::Seq;
+use kode_core::id::{AgentId, Seq};
 use kode_core::store::Head;
 
 use crate::line::{self, Crc, Header, Line};
@@ -72,6 +72,11 @@ impl<'a> Chunk<'a> {
 }
 
 impl Tip {
+    /// Before the first line of all.
+    pub(crate) fn first(agent: &AgentId) -> Self {
+        Self { head: Head::default(), crc: Crc::of_agent(agent) }
+    }
+
     /// Where a segment goes on from.
     pub(crate) fn before(header: &Header) -> Self {
         Self { head: header.after, crc: header.prev }

@@ -26,6 +26,9 @@ pub(crate) trait DiskFile: Source {
     /// Cuts or extends the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
+    /// Makes the file this long unless it is longer, with room on the disk for all of it.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+
     /// Returns once the content and the length survive a power loss.
     fn sync(&self) -> io::Result<()>;
 }
@@ -189,6 +192,10 @@ impl DiskFile for File {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         Self::set_len(self, len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(self, rustix::fs::FallocateFlags::empty(), 0, len)?)
     }
 
     fn sync(&self) -> io::Result<()> {

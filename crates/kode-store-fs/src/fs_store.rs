@@ -14,11 +14,12 @@ use kode_core::store::{
 };
 
 use crate::check::Report;
+use crate::committer::Committer;
 use crate::disk::HostDisk;
 use crate::error::failed;
 use crate::repair::Repair;
 use crate::retire::Retirer;
-use crate::store::Store;
+use crate::store::{Ahead, Store};
 use crate::writer::Batch;
 
 /// A store in a directory of the host. One process at a time writes to it.
@@ -27,6 +28,7 @@ use crate::writer::Batch;
 /// one file open. Calls that were dropped run to their end.
 pub struct FsStore {
     pub(crate) store: Arc<Store>,
+    committer: Committer,
     retirer: Retirer,
     /// One process has the directory to itself, so its nodes are its own.
     nodes: NodeTable,
@@ -86,7 +88,25 @@ impl FsStore {
 
     pub(crate) fn over(store: Store) -> Self {
         let store = Arc::new(store);
-        Self { retirer: Retirer::new(store.clone()), store, nodes: NodeTable::default() }
+        let (committer, retirer) = (Committer::new(store.clone()), Retirer::new(store.clone()));
+        Self { committer, retirer, store, nodes: NodeTable::default() }
+    }
+
+    /// Waits until what was written under a lease is durable, and notes it. Goes on when it is dropped.
+    async fn follow(&self, lease: Lease, end: Head) -> StoreResult<()> {
+        let (store, committed) = (self.store.clone(), self.committer.commit());
+        let noted = tokio::spawn(async move {
+            let outcome = committed.await.unwrap_or_else(|_| Err(cut_off()));
+            match store.try_committed(&lease, end, &outcome) {
+                Some(noted) => noted,
+                None => {
+                    let noted = tokio::task::spawn_blocking(move || store.committed(&lease, end, outcome));
+                    noted.await.unwrap_or_else(|_| Err(cut_off()))
+                }
+            }
+        });
+        self.retirer.look();
+        noted.await.unwrap_or_else(|_| Err(cut_off()))
     }
 
     async fn blocking<T: Send + 'static>(
@@ -95,8 +115,13 @@ impl FsStore {
     ) -> StoreResult<T> {
         let store = self.store.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.unwrap_or_else(|_| Err(StoreError::Unavailable("the store's work was cut off".into())))
+        done.unwrap_or_else(|_| Err(cut_off()))
     }
+}
+
+/// The runtime ended in the middle.
+fn cut_off() -> StoreError {
+    StoreError::Unavailable("the store's work was cut off".into())
 }
 
 #[async_trait]
@@ -109,9 +134,12 @@ impl Journal for FsStore {
         grade: Durability,
     ) -> StoreResult<()> {
         let batch = Batch::of(entries, expected, lease.epoch);
-        // A mere write goes to the kernel's cache: quicker than a change of threads.
+        // A write goes to the kernel's cache: quicker than a change of threads.
         match self.store.try_append(lease, expected, batch, grade) {
-            Ok(done) => done,
+            Ok(ahead) => match ahead? {
+                Ahead::Done => Ok(()),
+                Ahead::Written(end) => self.follow(lease.clone(), end).await,
+            },
             Err(batch) => {
                 let lease = lease.clone();
                 let done = self.blocking(move |store| store.append(&lease, expected, batch, grade)).await;

@@ -83,6 +83,14 @@ pub(crate) struct Header {
     pub synced: Seq,
 }
 
+impl Header {
+    /// Of a journal's first segment, which is made with its entries up to `synced`.
+    pub(crate) fn first(agent: &AgentId, synced: Seq) -> Self {
+        let (prev, agent) = (Crc::of_agent(agent), agent.clone());
+        Self { prev, format: FORMAT, agent, segment: 1, after: Head::default(), synced }
+    }
+}
+
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line<'a> {

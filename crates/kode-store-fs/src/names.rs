@@ -34,18 +34,22 @@ pub(crate) fn is_marked(disk: &dyn Disk, agent: &AgentId) -> io::Result<bool> {
     Ok(epoch(disk, &layout::mark(agent))?.is_some())
 }
 
-/// Marks an agent as unfinished under an epoch. A new mark's name is synced.
-pub(crate) fn mark(disk: &dyn Disk, agent: &AgentId, epoch: Epoch) -> io::Result<()> {
+/// Marks an agent as unfinished under an epoch; tells whether the mark is new. Its name is the caller's to sync.
+pub(crate) fn mark(disk: &dyn Disk, agent: &AgentId, epoch: Epoch) -> io::Result<bool> {
     let is_new = !is_marked(disk, agent)?;
     write(disk, &layout::mark(agent), epoch)?;
-    if is_new { disk.sync_dir(layout::UNFINISHED) } else { Ok(()) }
+    Ok(is_new)
 }
 
 /// Clears a mark. `told`: whether the journal tells the epoch; if not, the record stays under its other name.
 pub(crate) fn clear(disk: &dyn Disk, agent: &AgentId, told: bool) -> io::Result<()> {
     let mark = layout::mark(agent);
-    let cleared = if told { disk.remove_file(&mark) } else { disk.rename(&mark, &layout::tombstone(agent)) };
-    found(cleared).map(drop)
+    let keep = || {
+        // Where it replaces a tombstone that is on the disk, what it tells must be there as well.
+        disk.open(&mark, Access::Write)?.sync()?;
+        disk.rename(&mark, &layout::tombstone(agent))
+    };
+    found(if told { disk.remove_file(&mark) } else { keep() }).map(drop)
 }
 
 /// Leaves a tombstone that survives a power loss.

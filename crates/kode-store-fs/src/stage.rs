@@ -22,16 +22,15 @@ pub(crate) struct Unnamed<'h> {
     open: Open,
 }
 
-/// Makes the first segment of a new agent, whose directory gets its name with it.
+/// Makes the first segment of a new agent, whose directory gets its name with it. Whether the name survives a power loss
+/// is not waited for: the node log, which has the lines as well, makes it anew.
 pub(crate) fn first(disk: &dyn Disk, header: &Header, lines: &[u8]) -> io::Result<Open> {
     let coming = layout::coming(&header.agent);
     found(disk.remove_tree(&coming))?;
     disk.make_dir(&coming)?;
     let path = format!("{coming}/{}", segment::file_name(header.segment));
     let open = fill(disk, &path, header, lines)?;
-    disk.sync_dir(&coming)?;
     disk.rename(&coming, header.agent.as_str())?;
-    disk.sync_dir("")?;
     Ok(open)
 }
 

@@ -3,38 +3,37 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Millis, Seq};
 use kode_core::store::{
-    After, BlobName, BlobPart, Checkpoint, Durability, Elision, Head, Lease, StoreError, StoreResult,
-    check_runs,
+    BlobName, BlobPart, Checkpoint, Durability, Elision, Head, Lease, StoreError, StoreResult, check_runs,
 };
 
-use crate::check::Report;
 use crate::checkpoint;
-use crate::commit::{Commit, Nowhere, Trust};
+use crate::commit::{Commit, Nowhere};
 use crate::counts::Counts;
-use crate::disk::{Access, Disk, content};
-use crate::error::{damaged, failed, found};
-use crate::journal::{Journal, open_files};
+use crate::directory::Names;
+use crate::disk::{Access, Disk};
+use crate::error::{failed, found};
+use crate::journal::Journal;
 use crate::line::{FORMAT, Header};
 use crate::log::{self, NodeLog};
 use crate::slots::{Held, Slots, State};
 use crate::writer::{Batch, Tools, Writer};
-use crate::{blobs, elide, layout, names, opening, removal, reserve, segment, stage};
+use crate::{blobs, elide, layout, names, opening, removal, reserve, stage};
 
 const AWAITS_REPLAY: &str = "the machine went down while the store was in use, and what was acknowledged last is in its log alone; \
      open it for writing once (start the server, or run a command that writes), which puts it in its place";
 
 /// An open store.
 pub(crate) struct Store {
-    tools: Tools,
+    pub(crate) tools: Tools,
     pub(crate) slots: Slots,
     pub(crate) counts: Counts,
+    /// The names of marks, and of agents.
+    marks: Names,
+    agents: Names,
     /// Whether writing is refused.
     read_only: bool,
     /// Held for as long as the store is open.
@@ -70,7 +69,9 @@ impl Store {
 
     fn of(tools: Tools, lock: Option<Box<dyn Any + Send + Sync>>) -> Self {
         let read_only = lock.is_none();
-        Self { tools, slots: Slots::default(), counts: Counts::default(), read_only, _lock: lock }
+        let (marks, agents) = (Names::of(layout::UNFINISHED), Names::of(""));
+        let (slots, counts) = (Slots::default(), Counts::default());
+        Self { tools, slots, counts, marks, agents, read_only, _lock: lock }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
@@ -105,58 +106,39 @@ impl Store {
         expected: Seq,
         batch: Batch,
         grade: Durability,
-    ) -> Result<StoreResult<()>, Batch> {
+    ) -> Result<StoreResult<Ahead>, Batch> {
         let mut batch = Some(batch);
-        let mere_write = |held: &Held| held.writer.is_mere_write(grade);
-        let done = self.slots.try_enter(lease, mere_write, |held| {
+        let can_write = |held: &Held| held.writer.can_write();
+        let done = self.slots.try_enter(lease, can_write, |held| {
             let batch = batch.take().expect("the work is done at most once");
-            held.writer.append(expected, batch, grade)
+            let end = held.writer.append_ahead(expected, batch, grade)?;
+            Ok(end.map_or(Ahead::Done, Ahead::Written))
         });
         done.ok_or_else(|| batch.take().expect("the work was not done"))
     }
 
-    /// Whether [`Store::retire`] has something to do.
-    pub(crate) fn wants_retiring(&self) -> bool {
-        self.tools.commit.wants_retiring()
+    /// Says what became of an append that was [`Ahead::Written`]. Waits for whoever works on the agent.
+    pub(crate) fn committed(&self, lease: &Lease, end: Head, outcome: StoreResult<()>) -> StoreResult<()> {
+        self.slots.enter(&lease.agent, |state| match state.in_force(lease.epoch) {
+            Ok(held) => held.writer.committed(end, outcome),
+            // Whoever ended the lease saw to what it had written.
+            Err(_) => outcome,
+        })
     }
 
-    /// Puts journals on the disk that only the log has there, so that the log's older files go; ends early when told to
-    /// stop.
-    pub(crate) fn retire(&self, stop: &AtomicBool) {
-        let settle = |agent: &AgentId, trust| match stop.load(Ordering::Relaxed) {
-            true => Err(io::ErrorKind::Interrupted.into()),
-            false => self.settle(agent, trust),
-        };
-        match self.tools.commit.retire(&settle) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                tracing::warn!(%error, "the node log keeps its older files: a journal could not be put on the disk");
-            }
-            Ok(()) | Err(_) => {}
-        }
+    /// The same if nobody works on the agent; `None` otherwise.
+    pub(crate) fn try_committed(
+        &self,
+        lease: &Lease,
+        end: Head,
+        outcome: &StoreResult<()>,
+    ) -> Option<StoreResult<()>> {
+        self.slots.try_enter(lease, |_| true, |held| held.writer.committed(end, outcome.clone()))
     }
 
-    fn settle(&self, agent: &AgentId, trust: Trust) -> io::Result<()> {
-        let settle = || {
-            let files = found(open_files(self.disk(), agent, Access::Write))?;
-            let Some((_, last)) = files.and_then(|mut files| files.pop()) else { return Ok(()) };
-            if trust == Trust::Failed {
-                // The kernel may hold it as clean; written once more, it is not.
-                last.write_at(&content(&*last)?, 0)?;
-            }
-            last.sync()
-        };
-        match trust {
-            Trust::Clean => settle(),
-            // Nobody is to cut or append what is written once more.
-            Trust::Failed => {
-                let mut done = Ok(());
-                let entered = self.slots.enter(agent, |_| {
-                    done = settle();
-                    Ok(())
-                });
-                entered.map_err(io::Error::other).and(done)
-            }
-        }
+    /// Returns once every line that was written survives a power loss.
+    pub(crate) fn commit(&self) -> StoreResult<()> {
+        self.tools.commit.commit().map_err(failed("syncing a journal"))
     }
 
     /// Replaces runs in the segments that are over; the one that is written to is ended first, if it has any.
@@ -166,6 +148,7 @@ impl Store {
             check_runs(runs, checkpoint::covered(self.disk(), &lease.agent)?)?;
             let find = || Journal::find(self.disk(), &lease.agent, Access::Read);
             let (Some(last), Some(journal)) = (runs.last(), find()?) else { return Ok(()) };
+            held.writer.settle_name(|| self.agents.sync(self.disk()))?;
             if last.entry.seq > journal.last().header.after.seq {
                 held.writer.roll(journal.last_number() + 1)?;
             }
@@ -182,48 +165,6 @@ impl Store {
             }
         }
         Ok(())
-    }
-
-    /// Reads up to where the writer has told, or, with no writer, up to where the journal is whole.
-    pub(crate) fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {
-        let read = || {
-            let found = self.look(agent)?;
-            found.map_or(Ok(Vec::new()), |(journal, head)| journal.read(after, head.seq, limit))
-        };
-        twice(read)
-    }
-
-    pub(crate) fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
-        let head = twice(|| Ok(self.look(agent)?.map(|(_, head)| head)))?;
-        Ok(head.filter(|head| head.seq > Seq::ZERO))
-    }
-
-    /// A journal and its end. The end is asked for before the files are opened, so they have it; and no lease
-    /// is granted in between, so they have nothing beyond it that is not acknowledged.
-    fn look(&self, agent: &AgentId) -> StoreResult<Option<(OpenJournal, Head)>> {
-        loop {
-            let told = self.slots.told(agent);
-            let Some(journal) = Journal::find(self.disk(), agent, Access::Read)? else { return Ok(None) };
-            match told {
-                Some(head) => return Ok(Some((journal, head))),
-                None if self.slots.told(agent).is_none() => {
-                    let survey = journal.survey(checkpoint::covered(self.disk(), agent)?)?;
-                    return Ok(Some((journal, survey.whole.tip.head)));
-                }
-                None => {}
-            }
-        }
-    }
-
-    pub(crate) fn check(&self, agent: &AgentId) -> StoreResult<Option<Report>> {
-        let covered = checkpoint::covered(self.disk(), agent)?;
-        let Some(journal) = Journal::find(self.disk(), agent, Access::Read)? else {
-            let gone = || {
-                damaged(agent, &segment::file_name(1), 0, "a checkpoint is there, and the journal is gone")
-            };
-            return if covered > Seq::ZERO { Err(gone()) } else { Ok(None) };
-        };
-        journal.check(covered, checkpoint::fit(self.disk(), agent)?).map(Some)
     }
 
     /// Works on an agent that nobody has leased, and lets nobody take it meanwhile.
@@ -256,8 +197,13 @@ impl Store {
     /// Ends the lease before, if any, and takes the journal up.
     fn take(&self, agent: &AgentId, state: &mut State) -> StoreResult<Writer> {
         let disk = self.disk();
+        let before = state.end();
+        if before.as_ref().is_some_and(|held| held.writer.is_awaiting()) {
+            // The new writer tells all that is there.
+            self.commit()?;
+        }
         let died =
-            state.end().is_none() && names::is_marked(disk, agent).map_err(failed("taking a journal up"))?;
+            before.is_none() && names::is_marked(disk, agent).map_err(failed("taking a journal up"))?;
         if died || state.suspect.is_some() {
             // The last writer may have ended between making a name and syncing it.
             let synced = found(disk.sync_dir(agent.as_str())).and_then(|_| disk.sync_dir(""));
@@ -275,7 +221,8 @@ impl Store {
             return Err(StoreError::Incompatible(format!("{agent}: no epoch above {} is left", Epoch::MAX)));
         }
         let marked = reserve::even_when_full(disk, || names::mark(disk, agent, epoch));
-        marked.map_err(failed("granting a lease"))?;
+        let named = marked.and_then(|is_new| if is_new { self.marks.sync(disk) } else { Ok(()) });
+        named.map_err(failed("granting a lease"))?;
         Ok(epoch)
     }
 
@@ -306,6 +253,7 @@ impl Store {
     pub(crate) fn save_checkpoint(&self, lease: &Lease, checkpoint: &Checkpoint) -> StoreResult<()> {
         self.under(lease, |held| {
             held.writer.sync_to(checkpoint.seq)?;
+            held.writer.settle_name(|| self.agents.sync(self.disk()))?;
             checkpoint::save(self.disk(), &lease.agent, checkpoint)
         })
     }
@@ -322,7 +270,10 @@ impl Store {
     pub(crate) fn put_blob(&self, lease: &Lease, name: &BlobName, bytes: &[u8]) -> StoreResult<()> {
         self.under(lease, |held| match held.writer.told().seq {
             Seq::ZERO => Err(StoreError::Conflict { expected: Seq::ZERO.next(), actual: Seq::ZERO }),
-            _ => blobs::put(self.disk(), &lease.agent, name, bytes),
+            _ => {
+                held.writer.settle_name(|| self.agents.sync(self.disk()))?;
+                blobs::put(self.disk(), &lease.agent, name, bytes)
+            }
         })
     }
 
@@ -355,15 +306,22 @@ impl Store {
         Ok(page.into_iter().collect())
     }
 
-    /// The tombstone is on the disk before the directory loses its name, and that before it is emptied: so a
-    /// crash leaves the whole agent, or nothing of it but its tombstone, and readers never meet half of one.
+    /// The tombstone is on the disk, and the log tells of the deletion, before the directory loses its name, and that before
+    /// it is emptied: so a crash leaves the whole agent, or nothing of it but its tombstone, and readers never meet half
+    /// of one.
     pub(crate) fn delete(&self, lease: &Lease) -> StoreResult<()> {
         self.writable()?;
         let (disk, agent) = (self.disk(), &lease.agent);
         self.slots.enter(agent, |state| {
             state.in_force(lease.epoch)?;
-            let bury = || names::bury(disk, agent, lease.epoch).and_then(|()| removal::unname(disk, agent));
-            reserve::even_when_full(disk, bury).map_err(failed("deleting an agent"))?;
+            let commit = &self.tools.commit;
+            commit.note_gone(agent, lease.epoch);
+            let remove = || {
+                names::bury(disk, agent, lease.epoch)?;
+                commit.commit()?;
+                removal::unname(disk, agent)
+            };
+            reserve::even_when_full(disk, remove).map_err(failed("deleting an agent"))?;
             state.end();
             state.suspect = None;
             Ok(())
@@ -388,13 +346,12 @@ impl Store {
     }
 }
 
-type OpenJournal = Journal<Box<dyn crate::disk::DiskFile>>;
-
-/// A journal that seems damaged is looked at once more: its agent may just have been deleted and made again
-/// between two of its files.
-fn twice<T>(mut read: impl FnMut() -> StoreResult<T>) -> StoreResult<T> {
-    match read() {
-        Err(StoreError::Damaged(_)) => read(),
-        done => done,
-    }
+/// How far an append came without waiting.
+pub(crate) enum Ahead {
+    /// All the way.
+    Done,
+    /// It is written up to here, and counts when [`Store::commit`] and then [`Store::committed`] were called.
+    Written(Head),
 }
+
+pub(crate) type OpenJournal = Journal<Box<dyn crate::disk::DiskFile>>;

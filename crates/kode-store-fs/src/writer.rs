@@ -16,7 +16,7 @@ use crate::commit::Commit;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::failed;
 use crate::journal::{Journal, Survey};
-use crate::line::{self, Crc, FORMAT, Header};
+use crate::line::{self, FORMAT, Header};
 use crate::reserve;
 use crate::stage::{self, Open};
 
@@ -84,6 +84,10 @@ pub(crate) struct Writer {
     begun: bool,
     /// Where the journal ended after the last append that succeeded.
     told: Head,
+    /// Whether the name of the agent's directory is known to be on the disk by itself.
+    named: bool,
+    /// Appends that are written, and that [`Writer::committed`] is still to be called for.
+    awaiting: u32,
     failed: bool,
     /// Whether what lies beyond `synced` may not be on the disk although it can be read.
     distrusted: bool,
@@ -123,7 +127,7 @@ impl Writer {
     }
 
     fn new(tools: Tools, agent: &AgentId) -> Self {
-        let tip = Tip { head: Head::default(), crc: Crc::of_agent(agent) };
+        let tip = Tip::first(agent);
         Self {
             tools,
             agent: agent.clone(),
@@ -134,6 +138,8 @@ impl Writer {
             attested: Seq::ZERO,
             begun: false,
             told: tip.head,
+            named: false,
+            awaiting: 0,
             failed: false,
             distrusted: false,
         }
@@ -149,9 +155,19 @@ impl Writer {
         self.begun
     }
 
-    /// Whether an append of this grade is a mere write.
-    pub(crate) fn is_mere_write(&self, grade: Durability) -> bool {
-        self.begun && grade == Durability::Buffered && !self.tools.commit.is_behind()
+    /// Whether an append takes nothing but a write now, whatever it then waits for.
+    pub(crate) fn can_write(&self) -> bool {
+        self.begun && !self.tools.commit.is_behind()
+    }
+
+    /// Whether an append of this grade waits for nothing. One behind others that wait is told after them.
+    fn is_mere_write(&self, grade: Durability) -> bool {
+        self.can_write() && grade == Durability::Buffered && self.awaiting == 0
+    }
+
+    /// Whether something is written and not known to be durable that somebody waits for.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.awaiting > 0
     }
 
     /// Up to where the journal is to be trusted, if this writer's last sync failed.
@@ -159,8 +175,48 @@ impl Writer {
         self.distrusted.then_some(self.settled)
     }
 
-    /// Appends a batch as one line.
+    /// Appends a batch as one line, and waits for the disk if need be.
     pub(crate) fn append(&mut self, expected: Seq, batch: Batch, grade: Durability) -> StoreResult<()> {
+        if self.put(expected, batch, grade)? {
+            self.commit()?;
+        }
+        self.told = self.tip.head;
+        Ok(())
+    }
+
+    /// Appends a batch as one line. Where it has to wait for the disk, that is the caller's, who then calls
+    /// [`Writer::committed`] with the end that this gives.
+    pub(crate) fn append_ahead(
+        &mut self,
+        expected: Seq,
+        batch: Batch,
+        grade: Durability,
+    ) -> StoreResult<Option<Head>> {
+        if self.put(expected, batch, grade)? && self.synced < self.tip.head.seq {
+            self.awaiting += 1;
+            return Ok(Some(self.tip.head));
+        }
+        self.told = self.tip.head;
+        Ok(None)
+    }
+
+    /// What became of an append that was waited for elsewhere.
+    pub(crate) fn committed(&mut self, end: Head, outcome: StoreResult<()>) -> StoreResult<()> {
+        self.awaiting -= 1;
+        match &outcome {
+            Ok(()) => {
+                self.synced = self.synced.max(end.seq);
+                if self.told.seq < end.seq {
+                    self.told = end;
+                }
+            }
+            Err(_) => (self.failed, self.distrusted) = (true, true),
+        }
+        outcome
+    }
+
+    /// Writes a batch as one line, and tells whether it has to wait for the disk.
+    fn put(&mut self, expected: Seq, batch: Batch, grade: Durability) -> StoreResult<bool> {
         self.usable()?;
         if expected != self.tip.head.seq {
             return Err(StoreError::Conflict { expected, actual: self.tip.head.seq });
@@ -168,7 +224,7 @@ impl Writer {
         batch.check(self.tip.head.epoch)?;
         let room = make_room(&*self.tools.commit);
         self.noting(room, "appending to a journal")?;
-        let synced = !self.is_mere_write(grade);
+        let waits = !self.is_mere_write(grade);
         let written = match batch.head {
             None if grade == Durability::Buffered && self.has_more_to_attest() => {
                 self.write(self.tip.head, &batch.json)
@@ -178,16 +234,22 @@ impl Writer {
         };
         self.distrusted |= written.is_err() && self.open.is_none();
         self.noting(written, "appending to a journal")?;
-        if synced {
-            self.commit()?;
-        }
-        self.told = self.tip.head;
-        Ok(())
+        Ok(waits)
     }
 
     /// Whether a mark would tell a later reader of more than it could know without.
     fn has_more_to_attest(&self) -> bool {
         self.begun && self.synced == self.tip.head.seq && self.synced > self.attested
+    }
+
+    /// Sees to it that what is kept beside the journal is found again: of that the log knows nothing, so the agent's name
+    /// must be on the disk without it.
+    pub(crate) fn settle_name(&mut self, sync: impl FnOnce() -> io::Result<()>) -> StoreResult<()> {
+        if !self.named {
+            sync().map_err(failed("syncing an agent's name"))?;
+            self.named = true;
+        }
+        Ok(())
     }
 
     /// Returns once everything up to `seq` is on the disk.
@@ -237,14 +299,14 @@ impl Writer {
             Some(open) => {
                 open.file.write_at(&line, open.end)?;
                 open.end += line.len() as u64;
-                self.tools.commit.note(&self.agent, &line);
             }
             None => {
-                let header = self.header(1, head.seq);
+                let header = Header::first(&self.agent, head.seq);
                 self.open = Some(stage::first(&*self.tools.disk, &header, &line)?);
-                (self.synced, self.settled) = (head.seq, head.seq);
+                self.settled = head.seq;
             }
         }
+        self.tools.commit.note(&self.agent, &line);
         self.tip = Tip { head, crc };
         self.begun = true;
         Ok(())

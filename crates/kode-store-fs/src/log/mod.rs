@@ -16,10 +16,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kode_core::id::AgentId;
+use kode_core::id::{AgentId, Epoch};
 use kode_core::store::StoreResult;
 
-use self::group::Group;
+pub(crate) use self::group::Group;
 use self::replay::Since;
 use crate::commit::{Commit, Trust};
 use crate::disk::{Access, Disk, DiskFile, content};
@@ -28,6 +28,8 @@ use crate::layout;
 
 /// From this size on a file is ended: so much is read when a store is opened, at most twice.
 const FILE_BYTES: usize = 64 << 20;
+/// Into how many parts the room for a file is asked for.
+const PARTS: usize = 64;
 /// So much may wait for the next flush before a writer flushes although it need not.
 const PENDING_BYTES: usize = 4 << 20;
 
@@ -57,6 +59,19 @@ struct Files {
 struct Open {
     file: Box<dyn DiskFile>,
     end: usize,
+    /// Up to here the disk has room for it.
+    room: usize,
+}
+
+impl Open {
+    /// Asks for the room for a part of the file at once: a sync that need not keep a new length is quicker. What the
+    /// disk refuses here it may still take.
+    fn make_room(&mut self, end: usize, part: usize) {
+        if end > self.room {
+            self.room = end.next_multiple_of(part.max(1));
+            let _ = self.file.allocate(self.room as u64);
+        }
+    }
 }
 
 struct Closed {
@@ -96,6 +111,9 @@ impl NodeLog {
             let dirty = replay::file(&*disk, &name(number), number, since)?;
             closed.push_back(Closed { number, dirty, failed: None });
         }
+        if since == Since::PowerLoss {
+            replay::clear_empty(&*disk)?;
+        }
         note_boot(&*disk).map_err(failed("opening the node log"))?;
         let number = closed.back().map_or(0, |last: &Closed| last.number);
         Ok(Self {
@@ -117,6 +135,8 @@ impl NodeLog {
                     oldest.dirty.remove(agent);
                 }
             }
+            // Names as well are on the disk before what they could be made from is gone.
+            self.disk.sync_dir("")?;
             self.disk.remove_file(&name(number))?;
             lock(&self.files).closed.pop_front();
         }
@@ -139,15 +159,16 @@ impl NodeLog {
     /// Makes records durable: the one write of the log. Called by one thread at a time.
     fn flush(&self, records: &[u8]) -> io::Result<()> {
         let mut files = lock(&self.files);
-        let open = match files.open.take() {
+        let mut open = match files.open.take() {
             Some(open) => open,
             None => self.begin(&mut files)?,
         };
         let number = files.number;
         drop(files);
         let bytes = record::flush(number, open.end, records);
-        let written = open.file.write_at(&bytes, open.end as u64).and_then(|()| open.file.sync());
         let end = open.end + bytes.len();
+        open.make_room(end, self.file_bytes / PARTS);
+        let written = open.file.write_at(&bytes, open.end as u64).and_then(|()| open.file.sync());
         let mut files = lock(&self.files);
         if written.is_ok() && end < self.file_bytes {
             files.open = Some(Open { end, ..open });
@@ -169,7 +190,16 @@ impl NodeLog {
         file.write_at(&header, 0)?;
         self.disk.sync_dir(layout::LOG)?;
         files.number = number;
-        Ok(Open { file, end: header.len() })
+        Ok(Open { file, end: header.len(), room: header.len() })
+    }
+}
+
+impl Drop for NodeLog {
+    /// Gives back the room that was not needed. What is left of it otherwise is passed over by who reads.
+    fn drop(&mut self) {
+        if let Some(open) = &lock(&self.files).open {
+            let _ = open.file.set_len(open.end as u64);
+        }
     }
 }
 
@@ -180,6 +210,10 @@ impl Commit for NodeLog {
             noted.insert(agent.clone());
         }
         self.group.add(|pending| record::push(pending, agent, line));
+    }
+
+    fn note_gone(&self, agent: &AgentId, epoch: Epoch) {
+        self.group.add(|pending| record::push_gone(pending, agent, epoch));
     }
 
     fn is_behind(&self) -> bool {

@@ -1,23 +1,27 @@
 //! After a power loss: gives the journals the lines that the log has and they lack.
 //!
-//! A line is taken over where it goes on from the end of its agent's journal, by seq and by checksum; so nothing of an
-//! agent that was deleted, or deleted and made again, ever comes back.
+//! A line is taken over where it goes on from the end of its agent's journal, by seq and by checksum. A journal that is
+//! missing is made from its first line on: a name need not be on the disk before the log is. Where the log says that an
+//! agent is being deleted, that is done, and what comes before is passed over; so nothing of an agent that was deleted, or
+//! deleted and made again, ever comes back.
 //!
 //! A whole line that is bad is what a power loss leaves, or damage. Where the machine has not gone down it is damage, which
 //! is not touched: who takes the journal up refuses it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 
-use kode_core::id::AgentId;
+use kode_core::id::{AgentId, Epoch};
 use kode_core::store::{StoreError, StoreResult};
 
-use super::record::{self, Record, Unreadable};
+use super::record::{self, Record, Unreadable, What};
 use crate::chain::{Break, Chunk, Tip};
 use crate::disk::{Access, Disk, DiskFile, content};
-use crate::error::{failed, incompatible};
-use crate::journal::Journal;
-use crate::line::{self, Line};
+use crate::error::{failed, found, incompatible};
+use crate::journal::{Journal, open_files};
+use crate::line::{self, Header, Line};
 use crate::segment::Place;
+use crate::{layout, names, removal, stage};
 
 /// What became of the machine since the log was replayed last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +43,31 @@ pub(super) fn file(disk: &dyn Disk, name: &str, number: u64, since: Since) -> St
     let bytes = content(&*file).map_err(&doing)?;
     let good = record::read(&bytes, number).map_err(|why| unreadable(name, &why))?;
     let mut dirty = BTreeSet::new();
-    for (agent, lines) in by_agent(&good.records) {
-        if catch_up(disk, &agent, &lines, since)? {
+    for (agent, told) in by_agent(&good.records) {
+        if let Some(epoch) = told.gone {
+            bury(disk, &agent, epoch)?;
+        }
+        if catch_up(disk, &agent, &told, since)? {
             dirty.insert(agent);
         }
     }
     Ok(dirty)
+}
+
+/// Removes what a power loss left of agents whose first entry did not reach the log either: a name with nothing behind it.
+///
+/// # Errors
+/// `Unavailable`.
+pub(super) fn clear_empty(disk: &dyn Disk) -> StoreResult<()> {
+    let clear = || {
+        for agent in names::unfinished(disk)? {
+            if found(open_files(disk, &agent, Access::Read))?.is_some_and(|files| files.is_empty()) {
+                disk.remove_tree(agent.as_str())?;
+            }
+        }
+        Ok(())
+    };
+    clear().map_err(failed("replaying the node log"))
 }
 
 fn unreadable(name: &str, why: &Unreadable) -> StoreError {
@@ -58,24 +81,54 @@ fn unreadable(name: &str, why: &Unreadable) -> StoreError {
     }
 }
 
-fn by_agent<'b>(records: &[Record<'b>]) -> BTreeMap<AgentId, Vec<&'b [u8]>> {
-    let mut lines = BTreeMap::new();
+/// What a file tells of one agent.
+#[derive(Default)]
+struct Told<'b> {
+    /// Its lines, in the order in which they were written.
+    lines: Vec<&'b [u8]>,
+    /// The epoch up to which it was deleted last.
+    gone: Option<Epoch>,
+    /// Where in the lines that was.
+    since: usize,
+}
+
+fn by_agent<'b>(records: &[Record<'b>]) -> BTreeMap<AgentId, Told<'b>> {
+    let mut all = BTreeMap::<AgentId, Told<'b>>::new();
     for record in records {
-        if let Ok(agent) = AgentId::new(record.agent) {
-            lines.entry(agent).or_insert_with(Vec::new).push(record.line);
+        let Ok(agent) = AgentId::new(record.agent) else { continue };
+        let told = all.entry(agent).or_default();
+        match record.what {
+            What::Line(line) => told.lines.push(line),
+            What::Gone(epoch) => (told.gone, told.since) = (Some(epoch), told.lines.len()),
         }
     }
-    lines
+    all
+}
+
+/// Ends a deletion that a crash may have cut off. An agent that was made again since is another one.
+fn bury(disk: &dyn Disk, agent: &AgentId, epoch: Epoch) -> StoreResult<()> {
+    let Some(journal) = Journal::find(disk, agent, Access::Read)? else { return Ok(()) };
+    let doing = failed("replaying the node log");
+    let end = journal.walk_last(journal.last().start()).map_err(&doing)?.0.tip.head;
+    if end.epoch <= epoch {
+        // Its mark stays: it may be that of an agent made again since.
+        removal::unname(disk, agent)
+            .and_then(|()| disk.remove_tree(&layout::going(agent)))
+            .map_err(&doing)?;
+    }
+    Ok(())
 }
 
 /// Whether the agent is there, its journal having what the lines bring.
-fn catch_up(disk: &dyn Disk, agent: &AgentId, lines: &[&[u8]], since: Since) -> StoreResult<bool> {
+fn catch_up(disk: &dyn Disk, agent: &AgentId, told: &Told<'_>, since: Since) -> StoreResult<bool> {
     let doing = failed("replaying the node log");
-    let Some(journal) = Journal::find(disk, agent, Access::Write)? else { return Ok(false) };
-    let chain = Chain::of(lines);
+    let Some(journal) = Journal::find(disk, agent, Access::Write)? else {
+        return make(disk, agent, &Chain::of(&told.lines[told.since..])).map_err(doing);
+    };
+    let chain = Chain::of(&told.lines);
     let (end, broken) = end_of(&journal, &chain)?;
     let damaged = since == Since::Running && !matches!(broken, None | Some(Break::Torn));
-    let missing = chain.from(end.tip);
+    let (_, missing) = chain.from(end.tip);
     if !missing.is_empty() && !damaged {
         tracing::warn!(%agent, bytes = missing.len(), "a journal got back from the node log what it had lost");
         let file = journal.into_last().into_source();
@@ -86,6 +139,22 @@ fn catch_up(disk: &dyn Disk, agent: &AgentId, lines: &[&[u8]], since: Since) -> 
             .and_then(|()| file.sync())
             .map_err(doing)?;
     }
+    Ok(true)
+}
+
+/// Makes an agent whose name was not on the disk, if the log has all that it began with.
+fn make(disk: &dyn Disk, agent: &AgentId, chain: &Chain<'_>) -> io::Result<bool> {
+    let (tip, bytes) = chain.from(Tip::first(agent));
+    if bytes.is_empty() {
+        return Ok(false);
+    }
+    // Its name may be there without the journal's.
+    found(disk.remove_tree(agent.as_str()))?;
+    tracing::warn!(%agent, bytes = bytes.len(), "an agent got back from the node log, as its name had been lost");
+    let made = stage::first(disk, &Header::first(agent, tip.head.seq), &bytes)?;
+    made.file.sync()?;
+    disk.sync_dir(agent.as_str())?;
+    disk.sync_dir("")?;
     Ok(true)
 }
 
@@ -112,9 +181,9 @@ impl<'b> Chain<'b> {
         Self { lines: lines.iter().filter_map(read).collect() }
     }
 
-    /// The bytes of what follows on a tip. Where two lines do, the later one was written by who knew better: a repair
+    /// Where the chain ends that follows on a tip, and its bytes. Where two lines do, the later one was written by who knew better: a repair
     /// had cut the other away.
-    fn from(&self, mut tip: Tip) -> Vec<u8> {
+    fn from(&self, mut tip: Tip) -> (Tip, Vec<u8>) {
         let by_prev: HashMap<u32, usize> =
             self.lines.iter().zip(0..).map(|((line, _), at)| (line.prev.0, at)).collect();
         let (mut bytes, mut next) = (Vec::new(), 0);
@@ -127,6 +196,6 @@ impl<'b> Chain<'b> {
             bytes.push(b'\n');
             next = at + 1;
         }
-        bytes
+        (tip, bytes)
     }
 }

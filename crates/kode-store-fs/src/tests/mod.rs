@@ -1,5 +1,6 @@
 //! Tests that need the inside: a disk that forgets, and journals as bytes.
 
+mod ahead;
 mod blobs;
 mod care;
 mod cost;
@@ -8,6 +9,7 @@ mod ext4;
 mod killed;
 mod load;
 mod mutations;
+mod names;
 mod power;
 mod process;
 mod sim;

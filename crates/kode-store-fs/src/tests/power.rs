@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kode_core::fact::{Entry, Fact};
-use kode_core::id::{AgentId, Seq};
+use kode_core::id::{AgentId, Epoch, Seq};
 use kode_core::store::{After, Catalog, Durability, Head, Leases, StoreError, StoreResult};
 use kode_testkit::rounds::rounds;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, step};
@@ -19,7 +19,7 @@ use crate::FsStore;
 use crate::commit::{Commit, Nowhere, Trust};
 use crate::disk::{Access, Disk};
 use crate::log::NodeLog;
-use crate::store::Store;
+use crate::store::{Ahead, Store};
 use crate::writer::Batch;
 
 /// The node log with small files, which are retired when the test says so and not in the background.
@@ -28,6 +28,10 @@ struct ByHand(NodeLog);
 impl Commit for ByHand {
     fn note(&self, agent: &AgentId, line: &[u8]) {
         self.0.note(agent, line);
+    }
+
+    fn note_gone(&self, agent: &AgentId, epoch: Epoch) {
+        self.0.note_gone(agent, epoch);
     }
 
     fn is_behind(&self) -> bool {
@@ -50,7 +54,7 @@ impl Commit for ByHand {
 /// How appends become durable in a test.
 pub(super) type Making = fn(Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>>;
 
-fn small_log(disk: Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>> {
+pub(super) fn small_log(disk: Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>> {
     Ok(Arc::new(ByHand(NodeLog::open_with(disk, 3 << 10)?)))
 }
 
@@ -94,11 +98,23 @@ mod conformance {
     kode_testkit::store_suite!(Simulated::new());
 }
 
-/// Appends a batch where it belongs.
-fn put(store: &Store, pen: &mut Pen, facts: Vec<Fact>, grade: Durability) -> Vec<Entry> {
+/// Appends a batch where it belongs, as one step or, `ahead`, as the steps that a writer takes who does not block.
+pub(super) fn put(
+    store: &Store,
+    pen: &mut Pen,
+    facts: Vec<Fact>,
+    grade: Durability,
+    ahead: bool,
+) -> Vec<Entry> {
     let entries = pen.entries(facts.into_iter().map(|fact| (fact, 1)));
     let (end, batch) = (pen.head.seq, Batch::of(&entries, pen.head.seq, pen.epoch()));
-    store.append(&pen.lease, end, batch, grade).expect("the append is in order");
+    let tried = if ahead { store.try_append(&pen.lease, end, batch, grade) } else { Err(batch) };
+    let done = match tried {
+        Ok(Ok(Ahead::Written(end))) => store.committed(&pen.lease, end, store.commit()),
+        Ok(done) => done.map(drop),
+        Err(batch) => store.append(&pen.lease, end, batch, grade),
+    };
+    done.expect("the append is in order");
     let last = entries.last().expect("a batch has an entry");
     pen.head = Head { seq: last.seq, epoch: last.epoch, cursor: last.last_cursor() };
     entries
@@ -111,11 +127,12 @@ fn write_some(store: &Store, pen: &mut Pen, dice: &mut Dice, written: &mut Vec<E
         if dice.roll(12) == 0 {
             store.retire(&AtomicBool::new(false));
         }
+        let ahead = dice.roll(2) == 0;
         if dice.roll(3) > 0 {
             let facts = vec![chunk(&"x".repeat(dice.roll(700)), 1)];
-            written.extend(put(store, pen, facts, Durability::Buffered));
+            written.extend(put(store, pen, facts, Durability::Buffered, ahead));
         } else {
-            written.extend(put(store, pen, vec![step(1); 1 + dice.roll(3)], Durability::Synced));
+            written.extend(put(store, pen, vec![step(1); 1 + dice.roll(3)], Durability::Synced, ahead));
             synced = written.len();
         }
     }

@@ -202,6 +202,10 @@ impl DiskFile for DoomedFile {
         self.doom.around(|| self.file.set_len(len))
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.doom.around(|| self.file.allocate(len))
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.doom.around(|| self.file.sync())
     }

@@ -347,6 +347,19 @@ impl DiskFile for SimFile {
         })
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.disk.change(|world| {
+            let grows = (len as usize).saturating_sub(world.file(self.node).cached.len());
+            if world.room(grows) < grows {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            if grows > 0 {
+                world.file(self.node).set_len(len as usize);
+            }
+            Ok(())
+        })
+    }
+
     fn sync(&self) -> io::Result<()> {
         if self.disk.with(|world| matches!(world.trouble.fault, Some((0, Fault::Change | Fault::Short)))) {
             self.disk.with(|world| world.file(self.node).dirty.clear());
