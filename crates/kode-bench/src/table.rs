@@ -25,7 +25,7 @@ struct Row {
     figures: &'static [(&'static str, &'static str)],
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 12] = [
     Row {
         name: "W1 create 2,000 agents",
         workload: "w1",
@@ -97,6 +97,20 @@ const ROWS: [Row; 10] = [
         before: None,
         figures: &[("delivered_per_s", "≥ 15,000,000")],
     },
+    Row {
+        name: "W8 over HTTP, 100 users",
+        workload: "w8",
+        params: &["c=100", "k=30"],
+        before: None,
+        figures: &[("turns_per_s", "≥ 2,500"), ("first_p50_ms", "≤ 25")],
+    },
+    Row {
+        name: "W8 over HTTP, 1,000 users",
+        workload: "w8",
+        params: &["c=1000", "k=5"],
+        before: None,
+        figures: &[("turns_per_s", "≥ 2,000"), ("first_p50_ms", "≤ 250")],
+    },
 ];
 
 /// Measures what the filters name, all without any.
@@ -150,8 +164,13 @@ fn quiet_place() -> PathBuf {
 
 /// One run in a process of its own; its last line is its report.
 fn once(program: &Path, workload: &str, params: &[&str], llm: &str, dir: &Path) -> anyhow::Result<Value> {
-    let mut command = Command::new(program);
+    // Over HTTP the load is always ours.
+    let is_served = workload == "w8";
+    let mut command = if is_served { Command::new(std::env::current_exe()?) } else { Command::new(program) };
     command.arg(workload).args(params).arg(format!("llm={llm}")).arg(format!("dir={}", dir.display()));
+    if is_served {
+        command.arg(format!("program={}", program.display()));
+    }
     let output = command.stderr(Stdio::inherit()).output().context("the measured program does not start")?;
     anyhow::ensure!(output.status.success(), "{workload} {params:?} failed: {}", output.status);
     let text = String::from_utf8(output.stdout)?;

@@ -31,4 +31,4 @@ pub use auth::Auth;
 pub use config::ServerConfig;
 pub use metrics::Metrics;
 pub use openapi::document as openapi;
-pub use serve::{serve, serve_metrics};
+pub use serve::{serve, serve_metrics, serve_router};

@@ -38,14 +38,23 @@ pub async fn serve(
     config: ServerConfig,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    let router = router(App::new(pool, config.clone(), shutdown.clone()));
+    serve_router(listener, router, config, shutdown).await
+}
+
+/// The same for a [`router`] to which a host has added something of its own.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    config: ServerConfig,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let address = listener.local_addr()?;
-    let server = Server {
-        config: config.clone(),
-        router: router(App::new(pool, config, shutdown.clone())),
-        connections: TaskTracker::new(),
-        shutdown,
-        cut: CancellationToken::new(),
-    };
+    let server =
+        Server { config, router, connections: TaskTracker::new(), shutdown, cut: CancellationToken::new() };
     tracing::info!(%address, "listening");
     server.accept_all(&listener).await;
     drop(listener);

@@ -2,10 +2,12 @@
 //!
 //! docs/performance.md has the workloads. Each measures its region only, after a warm-up.
 
+mod client;
 mod history;
 mod host;
 mod params;
 mod replay;
+mod serve;
 mod turns;
 mod usage;
 
@@ -24,6 +26,8 @@ pub(crate) async fn run(workload: &str, words: impl Iterator<Item = String>) -> 
         "w5" => replay::resume(&params).await,
         "w6" => replay::fan_out(&params).await,
         "w7" => replay::read(&params).await,
+        "w8serve" => serve::serve(&params).await,
+        "w8" => serve::answer(&params).await,
         "verify" => replay::verify(&params).await,
         _ => Ok(json!({ "unsupported": true })),
     }

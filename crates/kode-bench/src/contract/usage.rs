@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 /// A reading of the counters.
+#[derive(Clone, Copy)]
 pub(crate) struct Usage {
     at: Instant,
     user: f64,
