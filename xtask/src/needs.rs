@@ -102,6 +102,22 @@ pub(crate) const PGBOUNCER: Need = Need {
     stand_in: None,
 };
 
+pub(crate) const NGINX: Need = Need {
+    name: "nginx",
+    probe: &["nginx", "-v"],
+    source: Source::DebianServer("nginx-light"),
+    used_by: "the test of the nginx recipe before three nodes",
+    stand_in: None,
+};
+
+pub(crate) const HAPROXY: Need = Need {
+    name: "HAProxy",
+    probe: &["haproxy", "-v"],
+    source: Source::DebianServer("haproxy"),
+    used_by: "the test of the HAProxy recipe before three nodes",
+    stand_in: None,
+};
+
 pub(crate) const PYTHON: Need = Need {
     name: "python3 with venv",
     probe: &["python3", "-c", "import venv, ensurepip"],

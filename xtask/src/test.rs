@@ -68,6 +68,8 @@ fn find_needs(context: &Context) -> anyhow::Result<()> {
         &needs::REDIS,
         &needs::POSTGRES,
         &needs::PGBOUNCER,
+        &needs::NGINX,
+        &needs::HAPROXY,
     ] {
         if need.ensure(context)? {
             println!("{}: found", need.name);

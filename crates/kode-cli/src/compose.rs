@@ -4,6 +4,7 @@ mod telemetry;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kode_core::id::TemplateId;
 use kode_core::model::Model;
@@ -125,7 +126,15 @@ pub(crate) fn be_helper_if_called() {
 
 /// The work directories; their parent is made if need be.
 pub(crate) fn sandboxes(settings: &Settings) -> Result<Arc<dyn SandboxFactory>, Failure> {
-    Ok(Arc::new(sandbox(settings, &[])?))
+    let sandbox = sandbox(settings, &[])?;
+    Ok(Arc::new(match settings.store {
+        StoreUrl::Fs(_) => sandbox,
+        // A lease has at least two thirds of its time left while its owner can renew it: what an owner that is stopped was
+        // running is over before another node takes it for lost.
+        StoreUrl::Redis(_) | StoreUrl::Postgres(_) => {
+            sandbox.ending_after_silence(Duration::from_millis(settings.lease_ms / 2))
+        }
+    }))
 }
 
 /// The same, without some layers of its processes.

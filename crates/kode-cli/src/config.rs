@@ -29,6 +29,10 @@ const SECRET_NAMES: [&str; 3] = ["KODE_JWT_SECRET", "KODE_CLUSTER_SECRET", "KODE
 const OTLP_HEADERS: [&str; 3] =
     ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"];
 
+/// How long a node owns an agent without renewing, unless it is said, and what may be said.
+const LEASE_MS: u64 = 10_000;
+const LEASE_BOUNDS: std::ops::RangeInclusive<u64> = 200..=600_000;
+
 /// How the environment is read: a value, so that tests bring their own.
 pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -58,6 +62,12 @@ pub(crate) struct Settings {
     pub(crate) metrics_listen: Option<SocketAddr>,
     /// Whether traces name agents by their ids.
     pub(crate) otel_agent_ids: bool,
+    /// This node's name among those of its store; generated if absent.
+    pub(crate) node_id: Option<String>,
+    /// Where those reach it.
+    pub(crate) node_url: Option<String>,
+    /// How long a node owns an agent without renewing.
+    pub(crate) lease_ms: u64,
     /// Values that must not come to agents.
     pub(crate) secrets: Secrets,
     listen: String,
@@ -87,6 +97,14 @@ impl Settings {
             }
             None => file.retention_secs,
         };
+        let lease_ms = match env("KODE_LEASE_MS") {
+            Some(text) => text.parse().ok(),
+            None => Some(file.lease_ms.unwrap_or(LEASE_MS)),
+        };
+        let lease_ms = lease_ms.filter(|ms| LEASE_BOUNDS.contains(ms)).ok_or_else(|| {
+            let (least, most) = (LEASE_BOUNDS.start(), LEASE_BOUNDS.end());
+            Failure::usage(format!("KODE_LEASE_MS is a whole number of milliseconds, {least} to {most}"))
+        })?;
         let json_logs = match pick(None, "KODE_LOG_FORMAT", file.log_format.clone(), "text").as_str() {
             "text" => false,
             "json" => true,
@@ -113,6 +131,9 @@ impl Settings {
                 .or(file.metrics_listen.clone())
                 .map(|text| address(&text))
                 .transpose()?,
+            node_id: env("KODE_NODE_ID").or(file.node_id.clone()),
+            node_url: env("KODE_NODE_URL").or(file.node_url.clone()),
+            lease_ms,
             cors_origins: origins(env("KODE_CORS_ORIGINS"), &file),
             otel_agent_ids: switch("KODE_OTEL_AGENT_IDS", env)?.or(file.otel_agent_ids).unwrap_or(false),
             secrets: secrets(env, &file),

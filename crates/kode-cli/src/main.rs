@@ -11,6 +11,7 @@ mod demo;
 mod describe;
 mod failure;
 mod log;
+mod membership;
 mod operator;
 mod out;
 mod safe;

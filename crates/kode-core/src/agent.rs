@@ -1,21 +1,23 @@
 //! The user's handle on one agent: send, subscribe, decide, interrupt, look, snapshot, fork.
 
+mod cell;
 mod forks;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::cell::Cell;
 use crate::call::Decision;
 use crate::driver::{Letter, Receipt};
 use crate::event::{Channels, DoneReason, Envelope, Event, Problem};
 use crate::fact::{IdempotencyKey, SendMode};
-use crate::hub::{Feed, Subscription};
+use crate::hub::Subscription;
 use crate::id::{AgentId, CallId, Cursor, MessageId};
 use crate::machine::{Input, PendingApproval, Rejected, Settlement, View};
 use crate::message::Block;
@@ -37,34 +39,6 @@ pub enum SendError {
     /// The agent is not live any more: put away, deleted or shut down. Resume it and try again.
     #[error("the agent is no longer live; resume it and try again")]
     Gone,
-}
-
-/// What a driver and the handles of its agent share.
-pub(crate) struct Cell {
-    pub(crate) id: AgentId,
-    pub(crate) feed: Arc<Feed>,
-    view: RwLock<Arc<View>>,
-    /// Whether the task that drove the agent for these handles has ended.
-    ended: watch::Sender<bool>,
-}
-
-impl Cell {
-    pub(crate) fn new(id: AgentId, feed: Arc<Feed>, view: View) -> Self {
-        Self { id, feed, view: RwLock::new(Arc::new(view)), ended: watch::Sender::new(false) }
-    }
-
-    pub(crate) fn show(&self, view: View) {
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
-    }
-
-    /// Says that nobody drives the agent for these handles any more.
-    pub(crate) fn end(&self) {
-        self.ended.send_replace(true);
-    }
-
-    pub(crate) fn view(&self) -> Arc<View> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 /// A message to send.
@@ -165,6 +139,13 @@ impl Agent {
     #[must_use]
     pub fn sandbox(&self) -> &SandboxReport {
         &self.report
+    }
+
+    /// Whether its lease surely lasts: then [`Agent::view`] is the agent as it is. Otherwise this process may have been
+    /// stopped for longer than it holds agents, and another may have it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.shared.clock.steady() < self.cell.held_until()
     }
 
     /// Whether nobody drives it any more.

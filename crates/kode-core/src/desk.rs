@@ -33,6 +33,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(shared: Arc<Shared>, cell: Arc<Cell>, kit: Arc<Kit>, lease: Lease) -> Self {
+        cell.hold_until(lease.expires);
         let (level, ahead) = (String::new(), AtomicU64::new(0));
         let desk = Self { shared, cell, kit, lease, window: None, level, ahead };
         let window = desk.shared.model.window(desk.model());
@@ -142,7 +143,11 @@ impl Desk {
                 tracing::error!(agent = %self.cell.id, %rejected, "an agent's first input was refused");
             }
         }
-        self.commit(state, batch).await
+        let begun = self.commit(state, batch).await;
+        if begun.is_err() {
+            self.cell.feed.detach();
+        }
+        begun
     }
 
     /// Appends, then lets readers see, then tells.
@@ -161,6 +166,7 @@ impl Desk {
         let now = self.shared.clock.steady();
         let renew = self.shared.store.renew(&self.lease, self.shared.lease_ttl, now);
         self.lease = self.within_lease(renew).await?;
+        self.cell.hold_until(self.lease.expires);
         Ok(())
     }
 

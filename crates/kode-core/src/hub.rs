@@ -7,10 +7,11 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::event::Envelope;
+use crate::fact::Entry;
 use crate::ground::{Arc, Mutex, MutexGuard, PoisonError, Weak, watch};
 use crate::id::{AgentId, Cursor, Seq};
 use crate::machine::{Batch, project};
-use crate::store::{After, Store, StoreError};
+use crate::store::{After, Head, Store, StoreError};
 
 /// Most events kept for one agent.
 const KEPT: usize = 1_024;
@@ -68,6 +69,27 @@ struct Ring {
     /// Every event after this one, up to the head, is in `events`.
     from: Cursor,
     events: VecDeque<Arc<Envelope>>,
+    /// Whether a writer of this process tells what it appends.
+    driven: bool,
+    /// Whether a task tells what others append.
+    followed: bool,
+}
+
+impl Ring {
+    /// Begins behind this place, unless what is here leads there.
+    fn begin_at(&mut self, seq: Seq, cursor: Cursor) {
+        if self.seq != Some(seq) {
+            (self.seq, self.from, self.events) = (Some(seq), cursor, VecDeque::new());
+        }
+    }
+
+    fn shorten(&mut self) {
+        while self.events.len() > KEPT {
+            if let Some(oldest) = self.events.pop_front() {
+                self.from = oldest.cursor;
+            }
+        }
+    }
 }
 
 /// Where the hub begins, and the last entry that was told: what the journal holds beyond it is not told yet.
@@ -95,11 +117,59 @@ impl Feed {
     /// A writer begins at this place. What is here stays only where it leads there without a gap.
     pub(crate) fn attach(&self, seq: Seq, cursor: Cursor) {
         let mut ring = lock(&self.ring);
-        if ring.seq != Some(seq) {
-            *ring = Ring { seq: Some(seq), from: cursor, events: VecDeque::new() };
-        }
+        ring.driven = true;
+        ring.begin_at(seq, cursor);
         drop(ring);
         self.signal.send_if_modified(|signal| std::mem::replace(&mut signal.closed, false));
+    }
+
+    /// The writer ends; what comes next may be written elsewhere.
+    pub(crate) fn detach(&self) {
+        lock(&self.ring).driven = false;
+    }
+
+    /// Whether somebody reads what nobody tells: then the caller is to follow the store, until
+    /// [`Feed::goes_on_following`] says no.
+    pub(crate) fn begin_following(&self) -> bool {
+        let mut ring = lock(&self.ring);
+        let begins = !ring.driven && !ring.followed && self.signal.receiver_count() > 0;
+        ring.followed |= begins;
+        begins
+    }
+
+    /// Whether the follower is still needed. Once it is not, it is none any more.
+    pub(crate) fn goes_on_following(&self) -> bool {
+        let mut ring = lock(&self.ring);
+        ring.followed = !ring.driven && self.signal.receiver_count() > 0;
+        ring.followed
+    }
+
+    /// The follower begins at this place; what lies before it is in the journal.
+    pub(crate) fn follow_from(&self, head: Head) {
+        let mut ring = lock(&self.ring);
+        if ring.driven {
+            return;
+        }
+        ring.begin_at(head.seq, head.cursor);
+        drop(ring);
+        self.signal.send_modify(|signal| (signal.head, signal.closed) = (head.cursor, false));
+    }
+
+    /// The follower tells entries that another process appended: all those behind what was told last.
+    pub(crate) fn follow_on(&self, entries: &[Entry]) {
+        let Some(last) = entries.last() else { return };
+        let mut ring = lock(&self.ring);
+        // Whoever drives the agent here by now tells them itself, or begins behind them.
+        if ring.driven {
+            return;
+        }
+        let told = ring.events.back().map_or(ring.from, |last| last.cursor);
+        let new = entries.iter().flat_map(project).filter(|envelope| envelope.cursor > told);
+        ring.events.extend(new.map(Arc::new).collect::<Vec<_>>());
+        ring.seq = Some(last.seq);
+        ring.shorten();
+        drop(ring);
+        self.signal.send_modify(|signal| (signal.head, signal.closed) = (last.last_cursor(), false));
     }
 
     /// Tells a batch that is durable. One that does not follow on the last is not kept, only signalled:
@@ -108,18 +178,13 @@ impl Feed {
         let (Some(expected), Some(last)) = (batch.expected(), batch.entries.last()) else { return };
         let head = last.last_cursor();
         let mut ring = lock(&self.ring);
-        if ring.seq != Some(expected) {
-            *ring = Ring { seq: None, from: head, events: VecDeque::new() };
-        }
-        if ring.seq.is_some() {
+        if ring.seq == Some(expected) {
             ring.events.extend(batch.envelopes.into_iter().map(Arc::new));
+            ring.seq = Some(last.seq);
+        } else {
+            ring.begin_at(last.seq, head);
         }
-        ring.seq = Some(last.seq);
-        while ring.events.len() > KEPT {
-            if let Some(oldest) = ring.events.pop_front() {
-                ring.from = oldest.cursor;
-            }
-        }
+        ring.shorten();
         drop(ring);
         self.signal.send_modify(|signal| signal.head = head);
     }

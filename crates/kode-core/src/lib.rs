@@ -10,6 +10,7 @@ mod driver;
 pub mod elide;
 pub mod event;
 pub mod fact;
+mod follow;
 mod ground;
 pub mod hook;
 mod host;

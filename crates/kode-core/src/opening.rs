@@ -50,7 +50,10 @@ impl Opening {
         }
         let create = create.filter(|_| loaded.0.template.is_none());
         let mut driver = self.drive(desk, loaded);
-        driver.open(self.strategy, create.into_iter().collect()).await?;
+        if let Err(error) = driver.open(self.strategy, create.into_iter().collect()).await {
+            self.cell.feed.detach();
+            return Err(error);
+        }
         Ok(driver)
     }
 

@@ -16,7 +16,7 @@ pub use self::record::RecordError;
 use crate::agent::{Agent, Cell};
 use crate::clock::{Clock, Ids};
 use crate::driver::{Driver, Letter};
-use crate::hub::{Hub, Subscription};
+use crate::hub::Hub;
 use crate::id::{AgentId, Cursor, Millis, Seq, TemplateId};
 use crate::lineage::{Ancestor, Files};
 use crate::live::Stuck;
@@ -189,12 +189,6 @@ impl Runtime {
         Ok(state.template.is_some().then(|| View::of(&state)))
     }
 
-    /// The agent's events after a cursor, live or not. Takes no lease and writes nothing.
-    #[must_use]
-    pub fn subscription(&self, id: &AgentId, after: Cursor) -> Subscription {
-        Subscription::new(id.clone(), self.shared.hub.feed(id), self.shared.store.clone(), after)
-    }
-
     /// The cursor behind which every event of an agent is still told; zero where nothing is forgotten. What lies
     /// before is older than the runtime's retention, and not to be read on. Costs a few reads where there is a
     /// retention, and nothing without.
@@ -310,6 +304,10 @@ impl Runtime {
         let mut state = State::default();
         first.iter().for_each(|entry| state.evolve(entry));
         Ok(Some(state.lineage.to_vec()).filter(|lineage| !lineage.is_empty()))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(crate) fn of(shared: Arc<Shared>) -> Self {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::agent::SendError;
 use crate::driver::{Driver, Exit, Letter};
+use crate::follow::follow;
 use crate::id::Millis;
 use crate::opening::{Opening, load};
 use crate::store::StoreError;
@@ -19,6 +20,9 @@ const LAST_WAIT: Millis = 15_000;
 pub(crate) async fn supervise(opening: Opening, first: Box<Driver>, mut mail: mpsc::Receiver<Letter>) {
     drive(&opening, first, &mut mail).await;
     opening.cell.end();
+    // Whoever still reads it here goes on with what others write.
+    opening.cell.feed.detach();
+    follow(&opening.shared, &opening.cell.id, &opening.cell.feed);
 }
 
 async fn drive(opening: &Opening, first: Box<Driver>, mail: &mut mpsc::Receiver<Letter>) {

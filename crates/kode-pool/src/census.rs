@@ -100,7 +100,8 @@ impl Pool {
         &self,
         prefixes: &[impl AsRef<str>],
     ) -> Result<Vec<(AgentId, PendingApproval)>, StoreError> {
-        let live = self.inner.slots.live();
+        let mut live = self.inner.slots.live();
+        live.retain(kode_core::Agent::is_held);
         let mut views: BTreeMap<AgentId, Arc<View>> =
             live.iter().map(|agent| (agent.id().clone(), agent.view())).collect();
         let mut asleep = self.runtime().store().unfinished().await?;

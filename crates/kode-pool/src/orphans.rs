@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn nodes() -> Vec<Node> {
-        ["a", "b", "c"].map(|id| Node { id: id.into(), url: String::new() }).into()
+        ["a", "b", "c"].map(|id| Node { id: id.into(), ..Node::default() }).into()
     }
 
     fn due_at(orphans: &Orphans, me: &str, now: Millis) -> Due {

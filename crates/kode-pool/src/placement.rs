@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     fn node(id: &str) -> Node {
-        Node { id: id.into(), url: String::new() }
+        Node { id: id.into(), ..Node::default() }
     }
 
     fn agent(n: u32) -> AgentId {

@@ -178,10 +178,11 @@ impl Pool {
         }
     }
 
-    /// The agent if it is live here; does not count as a use.
+    /// The agent if it is live here; does not count as a use. One whose lease may have ended is not: it is the store
+    /// that knows it.
     #[must_use]
     pub fn resident(&self, id: &AgentId) -> Option<Agent> {
-        self.inner.slots.peek(id)
+        self.inner.slots.peek(id).filter(Agent::is_held)
     }
 
     /// Whether the agent is live here.

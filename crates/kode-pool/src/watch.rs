@@ -21,14 +21,15 @@ const LONGEST: Millis = 5_000;
 
 impl Pool {
     /// Makes this process one of the nodes on a store, under the name that its runtime holds agents as, and keeps it
-    /// one until the pool drains: says again and again where its peers reach it, and takes up unfinished agents whose
+    /// one until the pool drains: says again and again where its peers reach it (nowhere, if empty) and what it has
+    /// written among their common files, and takes up unfinished agents whose
     /// holder is gone. Agents are tried in an order that all nodes agree on, so that they rarely race, and a race lost
     /// changes nothing. It takes the place of [`Pool::resume_unfinished`], which it does as well, bit by bit.
     ///
     /// Costs a few requests to the store three times within a lease, whatever the number of agents at rest. A store
     /// that cannot be reached is asked again.
-    pub async fn keep_watch(&self, url: &str) {
-        let node = Node { id: self.runtime().holder().to_owned(), url: url.to_owned() };
+    pub async fn keep_watch(&self, url: String, mark: String) {
+        let node = Node { id: self.runtime().holder().to_owned(), url, mark };
         self.inner.watched.store(true, std::sync::atomic::Ordering::Release);
         let (taking, taken) = (JoinSet::new(), HashSet::new());
         let watch = Watch { pool: self, node, nodes: Vec::new(), orphans: Orphans::default(), taking, taken };

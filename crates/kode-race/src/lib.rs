@@ -22,7 +22,7 @@ mod store_slots;
 mod watch;
 mod writer;
 
-use kode_core::{event, id, machine, store};
+use kode_core::{event, fact, id, machine, store};
 
 /// What these files stand on here. What waits for a oneshot or a shared future is taken as one step.
 mod ground {

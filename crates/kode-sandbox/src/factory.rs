@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kode_core::id::AgentId;
@@ -20,6 +21,7 @@ use crate::egress::{Egress, Rules};
 use crate::files::{self, Allowed, Files, Root, fault};
 use crate::forks;
 use crate::level::{Asked, Layer};
+use crate::policy::Policy;
 use crate::process::{self, LocalProcesses, Program, Proven};
 use crate::setup::{self, Grounds};
 use crate::workspace::{LocalWorkspace, blocking};
@@ -50,6 +52,7 @@ pub struct LocalSandbox {
     path: Arc<Path>,
     program: Option<Program>,
     without: BTreeSet<Layer>,
+    silence: Option<Duration>,
     /// What was found out about each level that was asked for.
     proofs: Arc<Mutex<HashMap<Asked, Arc<OnceCell<Proven>>>>>,
 }
@@ -74,6 +77,7 @@ impl LocalSandbox {
             path: path.into(),
             program: Program::of_this_process(),
             without: BTreeSet::new(),
+            silence: None,
             proofs: Arc::default(),
         })
     }
@@ -89,6 +93,14 @@ impl LocalSandbox {
     #[must_use]
     pub fn without(mut self, layers: impl IntoIterator<Item = Layer>) -> Self {
         self.without.extend(layers);
+        self
+    }
+
+    /// The same with an end for what runs under it when this process has been silent for so long, as when it is stopped:
+    /// for one of several that take over from each other. Choose less than the time after which the others do.
+    #[must_use]
+    pub fn ending_after_silence(mut self, silence: Duration) -> Self {
+        self.silence = Some(silence);
         self
     }
 
@@ -133,7 +145,9 @@ impl SandboxFactory for LocalSandbox {
         .await?;
         let grounds = Grounds { asked, without: &self.without, parent: &self.path };
         let processes = self.program.as_ref().filter(|_| proven.missing.is_empty()).map(|program| {
-            let policy = grounds.policy_for(agent, spec, &proven);
+            let silence_ms =
+                self.silence.map(|silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
+            let policy = Policy { silence_ms, ..grounds.policy_for(agent, spec, &proven) };
             let processes = setup::processes(program, policy, (work, allowed), &self.path, agent, &proven);
             LocalProcesses { egress: Arc::new(Egress::new(rules)), ..processes }
         });

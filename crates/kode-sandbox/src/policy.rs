@@ -30,6 +30,9 @@ pub(crate) struct Policy {
     pub(crate) mask: Vec<String>,
     /// Milliseconds until everything is killed; the helper's own clock counts them.
     pub(crate) timeout_ms: u64,
+    /// After how many milliseconds without a word of the server's everything is killed as well; never without. A server
+    /// that is stopped holds its end of the socket open.
+    pub(crate) silence_ms: Option<u64>,
     /// What it may use.
     pub(crate) bounds: Bounds,
     /// Whether a socket for the egress proxy is wanted.

@@ -50,6 +50,7 @@ impl Grounds<'_> {
             allow: Vec::new(),
             mask: vec![self.parent.to_string_lossy().into_owned()],
             timeout_ms: PROOF_MS,
+            silence_ms: None,
             bounds: bounds(&SandboxSpec::default()),
             egress: false,
             owner: owner(""),

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::users::Users;
-use crate::{auth, cors, refusal, request, routes};
+use crate::{auth, cluster, cors, refusal, request, routes};
 
 /// What all handlers share. Clones are handles on the same one.
 #[derive(Clone)]
@@ -51,7 +51,9 @@ pub fn router(app: App) -> Router {
     let cors = cors::layer(&app.config.cors_origins);
     let guard = from_fn_with_state(app.clone(), auth::guard);
     routes::all()
+        .layer(from_fn_with_state(app.clone(), cluster::route))
         .layer(guard)
+        .layer(from_fn_with_state(app.clone(), cluster::admit))
         .layer(cors)
         .layer(from_fn_with_state(app.clone(), request::frame))
         .with_state(app)

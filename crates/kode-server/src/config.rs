@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Auth;
+use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::trace::Tracer;
 
@@ -30,6 +31,8 @@ pub struct ServerConfig {
     pub cors_origins: Vec<String>,
     /// Who may call.
     pub auth: Auth,
+    /// How to reach the other nodes of the store; none where there are none.
+    pub cluster: Option<Cluster>,
     /// What is counted; hand the same to the ports of the runtime, or `/metrics` tells of requests only.
     pub metrics: Arc<Metrics>,
     /// Who writes down traces of requests, if anybody does.
@@ -50,6 +53,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             cors_origins: Vec::new(),
             auth: Auth::open(),
+            cluster: None,
             metrics: Metrics::new(),
             tracer: None,
         }

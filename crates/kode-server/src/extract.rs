@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
@@ -143,8 +144,13 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 async fn read(request: Request, app: &App) -> Result<Bytes, ApiError> {
+    whole(request.into_body(), app).await
+}
+
+/// All of a body, within the limits of size and time.
+pub(crate) async fn whole(body: Body, app: &App) -> Result<Bytes, ApiError> {
     let (limit, wait) = (app.config.body_limit, app.config.body_timeout);
-    let body = Limited::new(request.into_body(), limit).collect();
+    let body = Limited::new(body, limit).collect();
     match tokio::time::timeout(wait, body).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(

@@ -6,6 +6,7 @@
 
 mod app;
 pub mod auth;
+mod cluster;
 mod config;
 mod cors;
 mod error;
@@ -28,6 +29,7 @@ mod users;
 
 pub use app::{App, router};
 pub use auth::Auth;
+pub use cluster::{Cluster, ClusterSecret, WeakClusterSecret};
 pub use config::ServerConfig;
 pub use metrics::Metrics;
 pub use openapi::document as openapi;

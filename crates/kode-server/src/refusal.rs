@@ -100,8 +100,9 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(_) => {
                 unavailable("the store cannot be reached; whether the request took effect is not known")
             }
+            // The same answer as for one that was put away meanwhile: who asks again finds where it is now.
             StoreError::Held { .. } | StoreError::Conflict { .. } | StoreError::Fenced { .. } => {
-                unavailable("another server has the agent; try again")
+                Self::unavailable("not_ready", "another server has the agent; try again", PLACE_SECS)
             }
             StoreError::Damaged(_) => Self::internal("journal_damaged", error.to_string()),
             StoreError::Incompatible(why) => Self::internal("journal_incompatible", why),

@@ -13,6 +13,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::app::App;
+use crate::cluster::FromPeer;
 use crate::error::ApiError;
 use crate::trace;
 
@@ -29,6 +30,8 @@ pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Ne
     let text = id.to_str().unwrap_or_default().to_owned();
     let route = route.as_ref().map(MatchedPath::as_str);
     let traced = trace::begin(&app, method.as_str(), route, &text, request.headers_mut());
+    // So that a request that is forwarded is the same one there.
+    request.headers_mut().insert(REQUEST_ID, id.clone());
     // Never the query: a ticket is in it.
     let path = request.uri().path();
     let span = tracing::info_span!("request", id = text, method = %request.method(), path, caller = Empty);
@@ -50,6 +53,10 @@ fn with_body(response: Response, request_id: &str) -> Response {
     let status = response.status();
     let framework =
         || (status.is_client_error() || status.is_server_error()).then(|| ApiError::of_status(status));
+    // Another node has written it already, under the same id.
+    if response.extensions().get::<FromPeer>().is_some() {
+        return response;
+    }
     match response.extensions().get::<ApiError>().cloned().or_else(framework) {
         Some(error) => error.render(response, request_id),
         None => response,

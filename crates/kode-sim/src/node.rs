@@ -73,7 +73,7 @@ impl Node {
         let pool = Pool::new(runtime.expect("templates and tools fit"), self.options);
         host.spawn({
             let pool = pool.clone();
-            async move { pool.keep_watch("http://node.test").await }
+            async move { pool.keep_watch("http://node.test".into(), String::new()).await }
         });
         let door = Door { machine: host.handle(), pool };
         self.host = Some(host);

@@ -20,7 +20,10 @@ use crate::url::{Place, Schema};
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Name and text of each step, from version 1 on.
-const STEPS: [(&str, &str); 1] = [("tables", include_str!("migrations/0001_tables.sql"))];
+const STEPS: [(&str, &str); 2] = [
+    ("tables", include_str!("migrations/0001_tables.sql")),
+    ("node marks", include_str!("migrations/0002_node_marks.sql")),
+];
 
 /// Versions of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

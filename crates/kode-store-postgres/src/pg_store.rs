@@ -198,6 +198,10 @@ impl Catalog for PgStore {
         catalog::ready(&self.pool).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn counters(&self) -> Option<&dyn Counters> {
         Some(self)
     }

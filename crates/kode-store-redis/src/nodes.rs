@@ -9,7 +9,7 @@ use crate::script::{ANNOUNCE, Args, NODES};
 
 impl RedisStore {
     pub(crate) async fn announce_node(&self, node: &Node, ttl: Millis) -> StoreResult<()> {
-        let args = Args::default().text(&node.id).text(&node.url).text(ttl);
+        let args = Args::default().text(&node.id).text(&node.url).text(ttl).text(&node.mark);
         let answer = self.server.call(&ANNOUNCE, &[self.keys.nodes()], args).await?;
         if answer.word() == "announced" { Ok(()) } else { Err(answer.strange()) }
     }
@@ -22,9 +22,9 @@ impl RedisStore {
         let answer = self.server.call(&NODES, &[self.keys.nodes()], Args::default()).await?;
         let mut texts = answer.rest()?.into_iter().map(String::from_utf8);
         let mut nodes = Vec::new();
-        while let (Some(id), Some(url)) = (texts.next(), texts.next()) {
-            let (Ok(id), Ok(url)) = (id, url) else { return Err(answer.strange()) };
-            nodes.push(Node { id, url });
+        while let (Some(id), Some(url), Some(mark)) = (texts.next(), texts.next(), texts.next()) {
+            let (Ok(id), Ok(url), Ok(mark)) = (id, url, mark) else { return Err(answer.strange()) };
+            nodes.push(Node { id, url, mark });
         }
         nodes.sort_unstable();
         Ok(nodes)

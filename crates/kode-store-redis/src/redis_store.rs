@@ -208,6 +208,10 @@ impl Catalog for RedisStore {
         self.remove(&lease, &self.request()).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn counters(&self) -> Option<&dyn Counters> {
         Some(self)
     }

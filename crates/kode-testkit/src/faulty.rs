@@ -244,6 +244,10 @@ impl<S: Store> Catalog for FaultyStore<S> {
         self.faults.around(Op::Ready, self.inner.ready()).await
     }
 
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     fn counters(&self) -> Option<&dyn Counters> {
         self.inner.counters()
     }

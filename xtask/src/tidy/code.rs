@@ -63,6 +63,7 @@ const RULES: &[Rule] = &[
         except: &[
             "crates/kode-core/src/agent*",
             "crates/kode-core/src/driver*",
+            "crates/kode-core/src/follow*",
             "crates/kode-core/src/ground*",
             "crates/kode-core/src/host*",
             "crates/kode-core/src/hub*",

@@ -17,6 +17,7 @@ use crate::compose::{self, Telemetry};
 use crate::config::{Settings, process_env};
 use crate::failure::Failure;
 use crate::log;
+use crate::membership::{Joined, Membership};
 
 /// How long runs may go on after the server is told to stop. What is not done by then goes on at the next
 /// start.
@@ -30,6 +31,7 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
     log::always(settings.json_logs);
     let access = Access::resolve(&settings, &process_env)?;
     let address = settings.listen(&serve, access.auth.asks())?;
+    let membership = Membership::resolve(&settings, &process_env)?;
     let model = compose::model(&settings, serve.demo, &process_env)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
@@ -43,11 +45,17 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
             metrics.model(telemetry.model(model)),
             metrics.sandboxes(compose::sandboxes(&settings)?),
         );
+        let builder = match &membership.id {
+            Some(id) => builder.holder(id, membership.lease),
+            None => builder.lease(membership.lease),
+        };
         let pool = Pool::new(
             builder.build().map_err(Failure::usage)?,
             PoolOptions { max_agents: settings.max_agents, idle: settings.idle },
         );
+        let shared = pool.runtime().store().is_shared();
         let listener = bind(address, "--listen").await?;
+        let joined = if shared { Some(membership.join(&pool, &settings.workspace).await?) } else { None };
         let told = match settings.metrics_listen {
             Some(address) => Some(bind(address, "KODE_METRICS_LISTEN").await?),
             None => None,
@@ -57,11 +65,12 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
             demo: serve.demo,
             cors_origins: settings.cors_origins,
             auth: access.auth.clone(),
+            cluster: membership.cluster().filter(|_| shared),
             metrics,
             tracer: telemetry.tracer(),
             ..ServerConfig::default()
         };
-        let stopping = until_told((listener, told), pool, config, access).await;
+        let stopping = until_told((listener, told), pool, joined, config, access).await;
         telemetry.shutdown(FLUSH).await;
         stopping
     })
@@ -89,6 +98,7 @@ async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure
 async fn until_told(
     (listener, metrics): (TcpListener, Option<TcpListener>),
     pool: Pool,
+    joined: Option<Joined>,
     config: ServerConfig,
     access: Access,
 ) -> Result<(), Failure> {
@@ -103,16 +113,25 @@ async fn until_told(
             }
         });
     }
-    let unfinished = pool.clone();
-    tokio::spawn(async move {
-        match unfinished.resume_unfinished().await {
-            Ok(count) => tracing::info!(agents = count, "unfinished agents go on"),
-            Err(error) => tracing::warn!(%error, "unfinished agents could not be looked up"),
-        }
-    });
+    let joined = joined.map(Arc::new);
+    tokio::spawn(go_on(pool.clone(), joined.clone()));
     let served = kode_server::serve(listener, pool.clone(), config, stop).await;
     pool.shutdown(GRACE).await;
+    if let Some(joined) = joined {
+        joined.leave();
+    }
     served.map_err(|e| Failure::failed(format!("the server failed: {e}")))
+}
+
+/// Goes on with unfinished agents: a node among others as long as it lives, one that has its store alone at its start.
+async fn go_on(pool: Pool, joined: Option<Arc<Joined>>) {
+    if let Some(joined) = joined {
+        return joined.keep(&pool).await;
+    }
+    match pool.resume_unfinished().await {
+        Ok(count) => tracing::info!(agents = count, "unfinished agents go on"),
+        Err(error) => tracing::warn!(%error, "unfinished agents could not be looked up"),
+    }
 }
 
 fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {

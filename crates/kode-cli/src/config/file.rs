@@ -10,7 +10,7 @@ use super::nearest::nearest;
 use crate::failure::Failure;
 
 /// The keys of the file.
-const TOP: [&str; 16] = [
+const TOP: [&str; 19] = [
     "listen",
     "store",
     "workspace",
@@ -26,6 +26,9 @@ const TOP: [&str; 16] = [
     "cors_origins",
     "metrics_listen",
     "otel_agent_ids",
+    "node_id",
+    "node_url",
+    "lease_ms",
     "template",
 ];
 const TEMPLATE: [&str; 12] = [
@@ -81,6 +84,9 @@ pub(crate) struct ConfigFile {
     pub(crate) cors_origins: Vec<String>,
     pub(crate) metrics_listen: Option<String>,
     pub(crate) otel_agent_ids: Option<bool>,
+    pub(crate) node_id: Option<String>,
+    pub(crate) node_url: Option<String>,
+    pub(crate) lease_ms: Option<u64>,
     #[serde(rename = "template")]
     pub(crate) templates: Vec<Template>,
 }

@@ -97,7 +97,7 @@ impl Server {
         Self::launch(command, log)
     }
 
-    fn launch(mut command: Command, log: impl Fn(&str) + Send + 'static) -> Self {
+    pub(crate) fn launch(mut command: Command, log: impl Fn(&str) + Send + 'static) -> Self {
         if !command.get_envs().any(|(name, _)| name == "RUST_LOG") {
             command.env("RUST_LOG", "info");
         }
@@ -122,6 +122,31 @@ impl Server {
         let pid = Pid::from_child(&child);
         rustix::process::kill_process(pid, Signal::TERM).expect("the server runs");
         child.wait().expect("the server is a child")
+    }
+
+    /// The number of the process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.lock().expect("nothing panics while it holds this lock").id()
+    }
+
+    /// Waits until it has ended by itself, and says how.
+    pub(crate) async fn until_ended(&self) -> std::process::ExitStatus {
+        let mut beat = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            beat.tick().await;
+            let ended = self.child.lock().expect("nothing panics while it holds this lock").try_wait();
+            if let Some(status) = ended.expect("it can be asked") {
+                return status;
+            }
+        }
+    }
+
+    /// Posts, and reads the stream that is the answer to its end.
+    pub(crate) async fn post_stream(&self, path: &str, body: &Value) -> String {
+        let post = self.http.post(format!("{}{path}", self.base)).header("accept", "text/event-stream");
+        let answer = post.json(body).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream; charset=utf-8");
+        tokio::time::timeout(PATIENCE, answer.text()).await.unwrap().unwrap()
     }
 
     /// `kill -9`, and gone when it returns.

@@ -2,7 +2,7 @@
 //! steer, interrupt, decide and fork, and a GLM checks every request that it gets.
 
 mod book;
-mod script;
+pub(crate) mod script;
 
 use std::sync::Mutex;
 

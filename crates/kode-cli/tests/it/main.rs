@@ -19,6 +19,7 @@ mod glm;
 mod harness;
 mod import;
 mod kill;
+mod nodes;
 mod otel;
 mod postgres;
 mod redis;

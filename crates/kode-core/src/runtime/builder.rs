@@ -146,6 +146,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Says how long this process holds an agent without renewing, under a name that is made for it.
+    #[must_use]
+    pub fn lease(mut self, ttl: Millis) -> Self {
+        self.lease_ttl = ttl;
+        self
+    }
+
     /// Lets events that are older than this be forgotten: [`Runtime::oldest`] says what is still told, and the
     /// journal drops what no state is made of. Without it everything is told for ever. Messages, calls and all
     /// else that state is made of are kept in either case: the journal is their only copy.

@@ -256,6 +256,7 @@ impl Runtime {
                 Ok(self.live(opening, driver, mail, letters))
             }
             Err(error) => {
+                desk.cell.feed.detach();
                 desk.shared.store.release(desk.lease, true).await?;
                 Err(error.into())
             }

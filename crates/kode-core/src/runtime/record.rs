@@ -56,6 +56,7 @@ impl Runtime {
         let feed = shared.hub.feed(id);
         feed.attach(expected, cursor);
         feed.publish(batch);
+        feed.detach();
         Ok(state.is_idle())
     }
 }

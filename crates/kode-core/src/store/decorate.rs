@@ -122,6 +122,11 @@ pub trait Decorator: Send + Sync + 'static {
         self.inner().counters()
     }
 
+    /// As [`Catalog::is_shared`].
+    fn is_shared(&self) -> bool {
+        self.inner().is_shared()
+    }
+
     /// As [`Catalog::ready`].
     async fn ready(&self) -> StoreResult<()> {
         self.inner().ready().await
@@ -243,6 +248,10 @@ impl<T: Decorator> Catalog for T {
 
     fn counters(&self) -> Option<&dyn Counters> {
         Decorator::counters(self)
+    }
+
+    fn is_shared(&self) -> bool {
+        Decorator::is_shared(self)
     }
 }
 

@@ -24,6 +24,7 @@ pub struct MemoryStore {
     agents: Arc<Mutex<BTreeMap<AgentId, Record>>>,
     counts: Arc<Mutex<BTreeMap<(Day, String), u64>>>,
     nodes: NodeTable,
+    shared: bool,
 }
 
 /// All that is known of one name. One without entries is no agent: a name that was leased, or a tombstone.
@@ -104,6 +105,12 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty store that says of itself that others write to it: clones of it stand for processes.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self { shared: true, ..Self::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<AgentId, Record>> {
@@ -289,6 +296,10 @@ impl Catalog for MemoryStore {
 
     async fn ready(&self) -> StoreResult<()> {
         Ok(())
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared
     }
 
     fn counters(&self) -> Option<&dyn Counters> {

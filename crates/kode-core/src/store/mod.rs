@@ -369,6 +369,11 @@ pub trait Catalog: Send + Sync {
     /// Why not.
     async fn ready(&self) -> StoreResult<()>;
 
+    /// Whether other processes may write to it as well: then readers look for what they did not write themselves.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Counts that all nodes share, where the store keeps some. What cannot do without refuses to begin.
     fn counters(&self) -> Option<&dyn Counters> {
         None

@@ -13,12 +13,15 @@ use super::StoreResult;
 use crate::id::Millis;
 
 /// A node and how its peers reach it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Node {
     /// Its name: what it holds leases as.
     pub id: String,
-    /// Where its peers reach it.
+    /// Where its peers reach it; empty for one that they cannot.
     pub url: String,
+    /// What it has written among the files that all nodes share, without white space: another node that finds it there
+    /// shares them. Empty for one that has written nothing.
+    pub mark: String,
 }
 
 /// The nodes on a store. As with leases, `now` is the caller's clock, and a store of its own clock judges by that.
@@ -49,7 +52,7 @@ pub struct NodeTable(Arc<Mutex<BTreeMap<String, Announced>>>);
 
 #[derive(Debug)]
 struct Announced {
-    url: String,
+    node: Node,
     expires: Millis,
 }
 
@@ -62,7 +65,7 @@ impl NodeTable {
     pub fn announce(&self, node: &Node, ttl: Millis, now: Millis) {
         let mut nodes = self.lock();
         nodes.retain(|_, announced| announced.expires > now);
-        let announced = Announced { url: node.url.clone(), expires: now.saturating_add(ttl) };
+        let announced = Announced { node: node.clone(), expires: now.saturating_add(ttl) };
         nodes.insert(node.id.clone(), announced);
     }
 
@@ -76,6 +79,6 @@ impl NodeTable {
     pub fn nodes(&self, now: Millis) -> Vec<Node> {
         let nodes = self.lock();
         let there = nodes.iter().filter(|(_, announced)| announced.expires > now);
-        there.map(|(id, announced)| Node { id: id.clone(), url: announced.url.clone() }).collect()
+        there.map(|(_, announced)| announced.node.clone()).collect()
     }
 }

@@ -1,9 +1,11 @@
 //! Several nodes on one store: what one leaves, another takes up, and nobody else is in its way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kode_core::clock::Clock as _;
-use kode_core::event::DoneReason;
+use kode_core::event::{DoneReason, Envelope, Event};
+use kode_core::hub::Subscription;
 use kode_core::id::Cursor;
 use kode_core::store::{Holder, Leases, Node, Nodes, StoreError};
 use kode_pool::{Pool, PoolError};
@@ -27,11 +29,15 @@ impl Running {
     fn start(world: &World, name: &str) -> Self {
         let pool = world.node(name, LEASE);
         let watch = tokio::spawn({
-            let (pool, url) = (pool.clone(), format!("http://{name}"));
-            async move { pool.keep_watch(&url).await }
+            let (pool, node) = (pool.clone(), node(name));
+            async move { pool.keep_watch(node.url, node.mark).await }
         });
         Self { pool, watch }
     }
+}
+
+fn node(id: &str) -> Node {
+    Node { id: id.into(), url: format!("http://{id}"), mark: format!("mark of {id}") }
 }
 
 async fn holder(world: &World, name: &str) -> Option<Holder> {
@@ -84,7 +90,7 @@ async fn an_agent_whose_first_node_cannot_take_it_goes_to_the_next() {
     let strangers: Vec<_> = ["s", "t", "u"].map(|name| world.node_with(name, LEASE, [other()])).into();
     for stranger in &strangers {
         let stranger = stranger.clone();
-        tokio::spawn(async move { stranger.keep_watch("http://stranger").await });
+        tokio::spawn(async move { stranger.keep_watch(String::new(), String::new()).await });
     }
     let able = Running::start(&world, "able");
     seconds(&world, 12).await;
@@ -136,9 +142,7 @@ async fn a_node_that_drains_gives_its_work_to_the_others_at_once() {
     let world = World::held();
     let (a, b) = (Running::start(&world, "a"), Running::start(&world, "b"));
     seconds(&world, 1).await;
-    let there = |ids: &[&str]| -> Vec<Node> {
-        ids.iter().map(|id| Node { id: (*id).into(), url: format!("http://{id}") }).collect()
-    };
+    let there = |ids: &[&str]| -> Vec<Node> { ids.iter().map(|id| node(id)).collect() };
     assert_eq!(world.store.nodes(world.clock.now()).await.unwrap(), there(&["a", "b"]));
     let sent = a.pool.send(&id("x"), plain(), "work".into()).await.unwrap();
     world.gate.arrived().await;
@@ -192,7 +196,74 @@ async fn a_node_without_its_store_comes_back_by_itself() {
     world.faults.mend();
     assert_eq!(world.store.nodes(world.clock.now()).await.unwrap(), []);
     seconds(&world, 3).await;
-    let there = Node { id: "a".into(), url: "http://a".into() };
+    let there = node("a");
     assert_eq!(world.store.nodes(world.clock.now()).await.unwrap(), [there]);
     made(&a.pool, "x").await;
+}
+
+/// What a reader at another node has seen, once the agent is at rest.
+async fn read_to_the_rest(events: &mut Subscription) -> Vec<Arc<Envelope>> {
+    let mut seen = Vec::new();
+    loop {
+        let envelope = events.next().await.unwrap().unwrap();
+        let rests = matches!(&envelope.event, Event::Done { at_rest: true, .. });
+        seen.push(envelope);
+        if rests {
+            return seen;
+        }
+    }
+}
+
+#[tokio::test]
+async fn g4_a_reader_at_another_node_sees_each_event_once_as_it_is_written() {
+    let world = World::held();
+    let (a, b) = (world.node("a", LEASE), world.node("b", LEASE));
+    let mut before = b.runtime().subscription(&id("x"), Cursor::ZERO);
+    let sent = a.send(&id("x"), plain(), "work".into()).await.unwrap();
+    world.gate.arrived().await;
+    let mut behind = b.runtime().subscription(&id("x"), sent.cursor);
+    // What there is so far comes while the run still waits.
+    let first = next(&world, &mut behind).await;
+    assert!(first.cursor > sent.cursor);
+    world.gate.open();
+    let passing = tokio::spawn({
+        let clock = world.clock.clone();
+        async move {
+            loop {
+                clock.advance(10);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let (all, rest) = tokio::join!(read_to_the_rest(&mut before), read_to_the_rest(&mut behind));
+    let mut told = a.runtime().subscription(&id("x"), Cursor::ZERO);
+    let here = read_to_the_rest(&mut told).await;
+    assert_eq!(all, here, "the other node's readers see what the owner's do");
+    assert_eq!(rest, here[here.len() - rest.len()..]);
+    // The same reader goes on when the agent comes here, and when it goes again.
+    a.shutdown(Duration::ZERO).await;
+    b.send(&id("x"), plain(), "again".into()).await.unwrap();
+    let second = read_to_the_rest(&mut before).await;
+    b.shutdown(Duration::ZERO).await;
+    let c = world.node("c", LEASE);
+    c.send(&id("x"), plain(), "and again".into()).await.unwrap();
+    let third = read_to_the_rest(&mut before).await;
+    let mut told = c.runtime().subscription(&id("x"), here.last().unwrap().cursor);
+    let mut since = read_to_the_rest(&mut told).await;
+    since.extend(read_to_the_rest(&mut told).await);
+    assert_eq!([second, third].concat(), since);
+    // It is deleted there, and its readers end here as well.
+    c.delete(&id("x"), true).await.unwrap();
+    assert_eq!(before.next().await, Ok(None));
+    passing.abort();
+}
+
+/// The next event, with time passing until it is there.
+async fn next(world: &World, events: &mut Subscription) -> Arc<Envelope> {
+    loop {
+        if let Some(envelope) = events.next_ready().await.unwrap() {
+            return envelope;
+        }
+        seconds(world, 1).await;
+    }
 }

@@ -82,7 +82,7 @@ impl World {
 
     fn saying(model: Arc<ScriptedModel>) -> Self {
         Self {
-            store: MemoryStore::new(),
+            store: MemoryStore::shared(),
             faults: Faults::none(),
             files: Arc::new(MemorySandbox::new()),
             clock: Arc::new(SimClock::default()),

@@ -231,22 +231,33 @@ impl Supervisor {
         listener: Option<OwnedFd>,
     ) -> Result<End, Failed> {
         let over_at = Instant::now() + Duration::from_millis(self.policy.timeout_ms);
+        let silence = self.policy.silence_ms.map(Duration::from_millis);
+        let mut heard_at = Instant::now();
         let (mut lines, mut listener) = (Vec::new(), listener);
         loop {
             let now = Instant::now();
             if now >= over_at {
                 return Ok(End::TimedOut);
             }
+            let silent_at = silence.map(|silence| heard_at + silence);
+            if silent_at.is_some_and(|at| now >= at) {
+                // The server is stopped, or cut off from its own processor: others may take what it was doing for lost.
+                return Ok(End::Dropped);
+            }
             if now >= self.usage.look_at()
                 && let Some(limit) = self.over(child)
             {
                 return Ok(End::Over(limit));
             }
-            let wait = over_at.min(self.usage.look_at()).saturating_duration_since(Instant::now());
+            let until = silent_at.map_or(over_at, |at| at.min(over_at)).min(self.usage.look_at());
+            let wait = until.saturating_duration_since(Instant::now());
             let [server, inside] = readable(&self.server, up, wait).map_err(at("waiting"))?;
             if server {
-                // It never says anything after the policy: this is its end.
-                return Ok(End::Dropped);
+                // Behind the policy it says only that it is there; nothing is its end.
+                if !hears(&self.server) {
+                    return Ok(End::Dropped);
+                }
+                heard_at = Instant::now();
             }
             if !inside {
                 continue;
@@ -302,6 +313,12 @@ fn readable(server: &OwnedFd, inside: &OwnedFd, wait: Duration) -> rustix::io::R
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(polled.each_ref().map(|one| !one.revents().is_empty())),
         Err(error) => Err(error),
     }
+}
+
+/// Whether there is something of the server's to be heard.
+fn hears(server: &OwnedFd) -> bool {
+    let mut words = [0; 64];
+    rustix::io::retry_on_intr(|| rustix::io::read(server, &mut words)).is_ok_and(|heard| heard > 0)
 }
 
 /// The whole lines that have come from inside; its end without a word is a failure.

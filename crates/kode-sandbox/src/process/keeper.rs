@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use kode_core::sandbox::{Limit, ProcessEnd};
 use kode_core::tool::Cancel;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::process::Child;
 use tokio::sync::oneshot;
 
 use crate::policy::{End, Policy, Told};
 
+/// Words within the time after which silence is the end.
+const PULSES: u64 = 5;
 /// How long a helper may take to kill what it holds, once it was told to.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -36,9 +39,10 @@ impl Tree {
         let (tell, end) = oneshot::channel();
         // The helper's own clock is what counts; one that does not tell, stopped for example, is not waited for.
         let most = Duration::from_millis(policy.timeout_ms).saturating_add(GRACE);
+        let pulse = policy.silence_ms.map(|silence| Duration::from_millis((silence / PULSES).max(1)));
         let bounds = Words { memory: policy.bounds.memory, disk: policy.bounds.disk };
         tokio::spawn(async move {
-            let told = hear(socket, rest, killed, most).await;
+            let told = hear(socket, rest, killed, (most, pulse)).await;
             reap(child).await;
             drop(held);
             let _ = tell.send(bounds.end(told));
@@ -64,12 +68,14 @@ async fn hear(
     socket: UnixStream,
     rest: Vec<u8>,
     killed: oneshot::Receiver<()>,
-    most: Duration,
+    (most, pulse): (Duration, Option<Duration>),
 ) -> Option<End> {
+    let (socket, helper) = socket.into_split();
     let mut socket = BufReader::new(socket);
     let mut text = rest;
     tokio::select! {
         _ = killed => Some(End::Dropped),
+        () = be_there(helper, pulse) => None,
         () = tokio::time::sleep(most) => Some(End::TimedOut),
         told = async {
             while !text.contains(&b'\n') {
@@ -83,6 +89,19 @@ async fn hear(
             }
         } => told,
     }
+}
+
+/// Lets the helper hear again and again that this process is there, where it is to know. Never returns.
+async fn be_there(mut helper: OwnedWriteHalf, pulse: Option<Duration>) {
+    while let Some(pulse) = pulse {
+        tokio::time::sleep(pulse).await;
+        if helper.write_all(b".").await.is_err() {
+            break;
+        }
+    }
+    // Held: its end would be taken for ours.
+    let _helper = helper;
+    std::future::pending().await
 }
 
 /// Waits until the helper is gone, and with it all that it held. One that does not end is killed: what it holds

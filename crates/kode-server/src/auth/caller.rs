@@ -64,6 +64,11 @@ impl Caller {
         Self { name: sub.into(), reach, rights, meter: None, standing: Standing::Token(until) }
     }
 
+    /// One that another node tells of, for the time of a request.
+    pub(super) fn told_of(name: &str, reach: Reach, rights: Rights, meter: Option<Arc<Meter>>) -> Self {
+        Self { name: name.into(), reach, rights, meter, standing: Standing::Always }
+    }
+
     /// The same one, looking at one agent.
     pub(super) fn only_reading(&self, agent: &Reached) -> Self {
         let rights = [Right::Read].into_iter().collect();

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::auth::rights::{self, Need, Right};
 use crate::auth::{Auth, Caller};
+use crate::cluster::Forwarded;
 use crate::error::ApiError;
 
 /// Refuses those who do not say who they are, or may not do what they ask.
@@ -21,7 +22,14 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     };
     let tickets = rights::need(request.method(), path.as_str()) == Need::Stream;
     let ticket = request.uri().query().filter(|_| tickets).and_then(ticket);
-    match admit(&app.config.auth, request.headers(), ticket, right) {
+    // Another node asked already who it is.
+    let told = request.extensions().get::<Forwarded>().map(|told| told.caller.clone());
+    let admitted = match told {
+        Some(caller) if caller.rights().has(right) => Ok(caller),
+        Some(_) => Err(ApiError::forbidden(right.name())),
+        None => admit(&app.config.auth, request.headers(), ticket, right),
+    };
+    match admitted {
         Ok(caller) => {
             tracing::Span::current().record("caller", caller.name());
             request.extensions_mut().insert(caller);

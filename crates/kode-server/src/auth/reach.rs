@@ -62,6 +62,17 @@ impl Reach {
         Self(Extent::Only(agent))
     }
 
+    /// The prefixes that give this reach, as [`Reach::under`] takes them; none of one agent alone.
+    pub(super) fn prefixes(&self) -> Option<Vec<String>> {
+        match &self.0 {
+            Extent::All => Some(vec![ALL.to_owned()]),
+            Extent::Under(prefixes) => {
+                Some(prefixes.iter().map(|prefix| prefix.as_str().to_owned()).collect())
+            }
+            Extent::Only(_) => None,
+        }
+    }
+
     /// Whether the agent is reached.
     #[must_use]
     pub fn reaches(&self, agent: &AgentId) -> bool {

@@ -1,10 +1,10 @@
 //! What a caller may do, and which right each route needs. A route that is not in the table needs `admin`.
 
 use axum::http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One thing that a caller may do to the agents that it reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
     /// Look: lists, histories, events, streams.
@@ -48,6 +48,12 @@ impl Rights {
     #[must_use]
     pub fn has(self, right: Right) -> bool {
         self.0 & (right.bit() | Right::Admin.bit()) != 0
+    }
+
+    /// One by one.
+    pub(super) fn each(self) -> Vec<Right> {
+        let all = [Right::Read, Right::Write, Right::Approve, Right::Admin];
+        all.into_iter().filter(|right| self.0 & right.bit() != 0).collect()
     }
 }
 

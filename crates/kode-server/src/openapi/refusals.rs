@@ -22,6 +22,11 @@ pub(super) const CODES: &[Refusal] = &[
     code(400, "invalid_query", "a parameter of the query is none, which the error names"),
     code(401, "unauthorized", "the request does not show who makes it, or what it shows is no longer good"),
     code(403, "forbidden", "the caller has not the right that this takes"),
+    code(
+        403,
+        "forwarding_refused",
+        "the request says that a node of the cluster forwards it, and does not prove it",
+    ),
     code(404, "agent_not_found", "there is no such agent, or the caller does not reach it"),
     code(404, "approval_not_found", "the agent has no such call that was asked about"),
     code(404, "not_found", "there is nothing at this path"),
@@ -58,15 +63,21 @@ pub(super) const CODES: &[Refusal] = &[
     code(500, "journal_incompatible", "another version of kode wrote the agent's journal"),
     code(500, "sandbox_unavailable", "the agent's work directory cannot be had"),
     code(503, "draining", "the server is shutting down"),
-    code(503, "not_ready", "the agent was put away meanwhile"),
+    code(
+        502,
+        "cluster_mismatch",
+        "the node that has the agent does not trust this one: their secrets or clocks differ",
+    ),
+    code(503, "not_ready", "the agent was put away meanwhile, or another node has it that does not answer"),
     code(503, "pool_full", "every agent in memory is at work"),
-    code(503, "store_unavailable", "the store cannot be reached, is full, or another server has the agent"),
+    code(503, "store_unavailable", "the store cannot be reached, or is full"),
 ];
 
 /// Of every request.
 pub(super) const ANY: &[&str] = &["internal"];
 /// Of every request that shows who makes it.
-pub(super) const GUARDED: &[&str] = &["internal", "unauthorized", "forbidden", "rate_limited"];
+pub(super) const GUARDED: &[&str] =
+    &["internal", "unauthorized", "forbidden", "forwarding_refused", "rate_limited"];
 /// Of one with a body.
 pub(crate) const BODY: &[&str] =
     &["bad_json", "bad_request", "request_timeout", "too_large", "unsupported_media_type", "invalid_request"];
@@ -92,6 +103,7 @@ pub(crate) const TAKEN_UP: &[&str] = &[
     "pool_full",
     "draining",
     "not_ready",
+    "cluster_mismatch",
     "unknown_template",
     "missing_tool",
     "sandbox_unavailable",

@@ -150,7 +150,7 @@ pub(super) fn queued(agent_id: Reached, sent: Sent) -> Response {
 }
 
 /// Whether the caller would rather have the message's stream.
-pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
     let kinds = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     kinds.flat_map(|value| value.split(',')).any(|kind| {
         kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")

@@ -61,6 +61,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         .collect()
 }
 
+pub(crate) use messages::wants_stream;
+
 /// The size of a page: what was asked for, within bounds.
 fn page(asked: Option<usize>, default: usize, max: usize) -> usize {
     asked.unwrap_or(default).clamp(1, max)

@@ -107,7 +107,8 @@ async fn events(
     let view = app.pool.look(&id).await?.ok_or_else(|| ApiError::no_agent(&*id))?;
     position::check(since, &view, live)?;
     let since = position::kept(&app, &id, since, true).await?;
-    let mut reader = app.pool.runtime().subscription(&id, since);
+    let runtime = app.pool.runtime();
+    let mut reader = if live { runtime.subscription(&id, since) } else { runtime.told(&id, since) };
     let (mut events, mut end) = (Vec::new(), false);
     for _ in 0..LOOKED_AT_MAX {
         if events.len() == limit {

@@ -108,7 +108,7 @@ fn the_documented_rights_are_enough_and_config_is_not_needed_where_the_url_says(
             assert!(store.load_checkpoint(&id("a")).await.expect("a checkpoint can be loaded").is_some());
             store.read(&id("a"), After::Cursor(Cursor::ZERO), 10).await.expect("the journal can be read");
             store
-                .announce(&Node { id: "n".into(), url: "u".into() }, TTL, NOW)
+                .announce(&Node { id: "n".into(), url: "u".into(), mark: String::new() }, TTL, NOW)
                 .await
                 .expect("a node can be told");
             assert_eq!(store.nodes(NOW).await.map(|nodes| nodes.len()), Ok(1));

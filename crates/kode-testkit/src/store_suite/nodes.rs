@@ -7,7 +7,7 @@ use super::pen::{HOLDER, NOW, Pen, TTL, id};
 use super::time::Time;
 
 fn node(id: &str, url: &str) -> Node {
-    Node { id: id.into(), url: url.into() }
+    Node { id: id.into(), url: url.into(), mark: format!("mark-of-{url}") }
 }
 
 /// In the order of their ids, each with its newest url.

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 /// What each file holds at first, and what a change puts before it.
 const END: &str = "END";
-pub(super) const RAN: &str = "ran";
+pub(crate) const RAN: &str = "ran";
 
 /// One answer in so many breaks off.
 const BREAKS_OFF: usize = 40;
 
-pub(super) fn play(glm: &GlmEmulator) {
+pub(crate) fn play(glm: &GlmEmulator) {
     let asked = AtomicUsize::new(1);
     glm.respond(move |request| reply(request, asked.fetch_add(1, Ordering::Relaxed)));
 }

@@ -103,7 +103,8 @@ async fn g5_an_agent_that_a_server_holds_is_not_copied_nor_any_other() {
 #[tokio::test]
 async fn g5_a_source_on_which_a_node_is_there_is_not_copied() {
     let (from, to) = (source().await, MemoryStore::new());
-    let node = kode_core::store::Node { id: "node-1".into(), url: "http://node-1".into() };
+    let node =
+        kode_core::store::Node { id: "node-1".into(), url: "http://node-1".into(), mark: String::new() };
     from.announce(&node, TTL, now()).await.unwrap();
     assert!(why(copy(&from, &to).await).contains("node-1 uses the source"));
     from.withdraw("node-1").await.unwrap();

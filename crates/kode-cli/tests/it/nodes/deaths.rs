@@ -1,0 +1,162 @@
+//! Owners that die by SIGKILL, or are stopped and wake up again, while clients send and read through random nodes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use kode_testkit::rounds::rounds;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::Backend;
+use super::cluster::{Cluster, LEASE};
+use super::reader::{answered, assert_all, follow};
+use crate::kill::script;
+
+/// Agents at work in each round, and messages to each.
+const AGENTS: u64 = 3;
+const MESSAGES: u64 = 2;
+
+/// What the owner's end was, and how long nobody had its agent.
+struct Death {
+    failover: Duration,
+}
+
+/// One message to each agent of a round, sent until it is accepted.
+async fn send(cluster: &Cluster, agent: &str, text: &str) -> String {
+    let path = format!("/api/agents/{agent}/messages");
+    let (status, queued) = cluster.until_answered(&path, text, &json!({ "text": text })).await;
+    assert_eq!(status, 202, "{text}: {queued}");
+    queued["messageId"].as_str().unwrap().to_owned()
+}
+
+/// Clients at work, and in the midst of it the end of the node that has the first agent.
+async fn round(cluster: &Cluster, nth: u64) -> Option<Death> {
+    let agents: Vec<String> = (0..AGENTS).map(|n| format!("user:{nth}:{n}")).collect();
+    let first = &agents[0];
+    let mut sent = BTreeMap::from([(format!("work {nth}.first"), (first.clone(), String::new()))]);
+    let text = format!("work {nth}.first");
+    sent.get_mut(&text).unwrap().1 = send(cluster, first, &text).await;
+    let texts: Vec<(String, String)> = agents
+        .iter()
+        .flat_map(|agent| (0..MESSAGES).map(move |n| (agent.clone(), format!("work {nth}.{agent}.{n}"))))
+        .collect();
+    let sending = join_all(texts.iter().map(|(agent, text)| async move {
+        (text.clone(), (agent.clone(), send(cluster, agent, text).await))
+    }));
+    let reading = follow(cluster, first, |events| answered(events) > usize::try_from(MESSAGES).unwrap());
+    let dying = end_of_owner(cluster, first, nth);
+    let (accepted, seen, death) = tokio::join!(sending, reading, dying);
+    sent.extend(accepted);
+    for agent in &agents {
+        cluster.until_ready(agent).await;
+        check(cluster, agent, &sent).await;
+    }
+    assert_all(cluster, first, &seen).await;
+    death
+}
+
+/// Ends the node that has the agent once its turn has begun, and measures until another one takes something for it.
+async fn end_of_owner(cluster: &Cluster, agent: &str, nth: u64) -> Option<Death> {
+    let events = cluster.roll(30);
+    follow(cluster, agent, |seen| seen.len() > events || answered(seen) > 0).await;
+    let owner = cluster.owner(agent).await?;
+    let (node, stopped) = (cluster.node(owner), nth % 2 == 1);
+    if stopped {
+        node.stop()
+    } else {
+        node.server.strike()
+    }
+    let began = Instant::now();
+    let body = json!({ "todos": [], "version": 1_000_000 });
+    // Refused by whoever has the agent, which changes nothing: so it is the agent's new node that answers.
+    let path = format!("{}/api/agents/{agent}/todos", cluster.node((owner + 1) % 3).server.base);
+    loop {
+        let asked = reqwest::Client::builder().no_proxy().build().unwrap().put(&path).json(&body).send();
+        match tokio::time::timeout(Duration::from_secs(10), asked).await {
+            Ok(Ok(answer)) if answer.status() == 409 => break,
+            answered => assert!(began.elapsed() < Duration::from_secs(20), "{answered:?}"),
+        }
+    }
+    let failover = began.elapsed();
+    if stopped {
+        node.wake();
+    } else {
+        cluster.start_again(owner);
+    }
+    Some(Death { failover })
+}
+
+/// Nothing lost, nothing double: each message is in the history once and was answered by one turn.
+async fn check(cluster: &Cluster, agent: &str, sent: &BTreeMap<String, (String, String)>) {
+    let path = format!("/api/agents/{agent}/messages?limit=1000");
+    let history = cluster.until_told(&path).await;
+    let history = history["messages"].as_array().unwrap();
+    let path = format!("/api/agents/{agent}/events?since=0&limit=10000");
+    let told = cluster.until_told(&path).await;
+    let answered: Vec<&Value> =
+        told["events"].as_array().unwrap().iter().filter(|e| e["event"]["type"] == "done").collect();
+    for (text, (_, id)) in sent.iter().filter(|(_, (of, _))| of == agent) {
+        let said =
+            |message: &&Value| message["role"] == "user" && message["content"][0]["text"] == text.as_str();
+        assert_eq!(history.iter().filter(said).count(), 1, "{agent}: {text:?} in {history:?}");
+        let names = |done: &&&Value| done["event"]["messageIds"].as_array().unwrap().contains(&json!(id));
+        assert_eq!(answered.iter().filter(names).count(), 1, "{agent}: {text:?} is answered once");
+    }
+}
+
+/// A tool that ran twice has left two lines.
+fn check_files(cluster: &Cluster) -> usize {
+    let mut files = 0;
+    for agent in std::fs::read_dir(cluster.dir.path().join("workspace")).unwrap().flatten() {
+        if agent.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        for file in std::fs::read_dir(agent.path()).unwrap().flatten().filter(|file| file.path().is_file()) {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            let ran = text.lines().filter(|line| *line == script::RAN).count();
+            assert!(ran <= 1, "{}: a tool was started {ran} times", file.path().display());
+            files += 1;
+        }
+    }
+    files
+}
+
+/// What there is to tell of it.
+async fn deaths(backend: Option<Backend>, name: &str) -> String {
+    let Some(backend) = backend else { return format!("{name}: not here") };
+    let cluster = Cluster::start(backend.url()).await;
+    script::play(&cluster.glm);
+    let mut times = Vec::new();
+    for nth in 0..rounds(&format!("owner deaths among three nodes on {name}"), 12, 200) {
+        times.extend(round(&cluster, nth).await.map(|death| death.failover));
+    }
+    let files = check_files(&cluster);
+    assert_eq!(cluster.glm.violations(), Vec::<String>::new());
+    times.sort();
+    assert!(!times.is_empty() && files > 0);
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_millis();
+    let told = format!(
+        "{name}: {} owners ended; failover p50 {} ms, p99 {} ms, longest {} ms with a lease of {} ms; {files} files, each \
+         changed once at most; {} writers were refused by the fence, {} agents went on elsewhere",
+        times.len(),
+        at(50),
+        at(99),
+        at(100),
+        LEASE.as_millis(),
+        cluster.logged("the store refused an append"),
+        cluster.logged("goes on here"),
+    );
+    assert!(times[(times.len() - 1) * 99 / 100] < Duration::from_secs(5), "{times:?}");
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_g3_g4_g5_owners_die_and_stop_among_three_nodes_on_redis() {
+    println!("{}", deaths(Backend::redis(), "redis").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_g3_g4_g5_owners_die_and_stop_among_three_nodes_on_postgres() {
+    println!("{}", deaths(Backend::postgres(), "postgres").await);
+}

@@ -1,0 +1,86 @@
+//! Nodes that are drained one after another, as at an upgrade, while clients go on.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use kode_testkit::rounds::rounds;
+use serde_json::json;
+
+use super::Backend;
+use super::cluster::Cluster;
+use super::reader::{answered, assert_all, follow};
+use crate::kill::script;
+
+/// Clients that send at the same time, each to an agent of its own.
+const CLIENTS: u64 = 4;
+
+/// Sends through random nodes, one message after another, each with one retry at another node. How many.
+async fn client(cluster: &Cluster, nth: u64, over: &AtomicBool) -> u64 {
+    let (agent, mut sent) = (format!("user:{nth}"), 0);
+    let path = format!("/api/agents/{agent}/messages");
+    while !over.load(Ordering::Relaxed) || sent < 3 {
+        let text = format!("work {nth}.{sent}");
+        let body = json!({ "text": text });
+        let first = cluster.roll(3);
+        let mut answers = Vec::new();
+        for node in [first, (first + 1) % 3] {
+            let answer = cluster.node(node).server.try_post_with_key(&path, &text, &body).await;
+            let accepted = matches!(answer, Some((202, _)));
+            answers.push(answer);
+            if accepted {
+                break;
+            }
+        }
+        assert!(matches!(answers.last(), Some(Some((202, _)))), "{text}: {answers:?}");
+        sent += 1;
+        cluster.until_ready(&agent).await;
+    }
+    sent
+}
+
+/// What there is to tell of it.
+async fn drains(backend: Option<Backend>, name: &str) -> String {
+    let Some(backend) = backend else { return format!("{name}: not here") };
+    let cluster = Cluster::start_calm(backend.url()).await;
+    script::play(&cluster.glm);
+    let (over, total) = (AtomicBool::new(false), AtomicU64::new(0));
+    let clients = futures_util::future::join_all((0..CLIENTS).map(|nth| {
+        let (cluster, over, total) = (&cluster, &over, &total);
+        async move {
+            total.fetch_add(client(cluster, nth, over).await, Ordering::Relaxed);
+        }
+    }));
+    let draining = async {
+        for round in 0..rounds(&format!("rolling drains of three nodes on {name}"), 3, 30) {
+            for nth in 0..3 {
+                let node = cluster.node(nth);
+                node.drain();
+                let ended = tokio::time::timeout(Duration::from_secs(60), node.server.until_ended());
+                assert!(ended.await.expect("a node that drains ends").success(), "round {round}");
+                cluster.start_again(nth);
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    let reading = async {
+        let seen =
+            follow(&cluster, "user:0", |events| answered(events) > 0 && over.load(Ordering::Relaxed)).await;
+        assert_all(&cluster, "user:0", &seen).await;
+        seen.len()
+    };
+    let (_, (), events) = tokio::join!(clients, draining, reading);
+    format!(
+        "{name}: {} messages, none failed with one retry; one reader saw {events} events through all drains",
+        total.load(Ordering::Relaxed)
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_g4_rolling_drains_fail_no_request_that_is_tried_twice_on_redis() {
+    println!("{}", drains(Backend::redis(), "redis").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_g4_rolling_drains_fail_no_request_that_is_tried_twice_on_postgres() {
+    println!("{}", drains(Backend::postgres(), "postgres").await);
+}

@@ -1,0 +1,60 @@
+//! A client that follows an agent through whichever node answers, from cursor to cursor.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::cluster::Cluster;
+use crate::harness::PATIENCE;
+
+/// How long a stream is silent before the reader tries another node: a stopped one says nothing.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Follows an agent from its first event until `over` says so; each event as it came, whatever node told it.
+pub(super) async fn follow(cluster: &Cluster, agent: &str, over: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    let (began, mut events) = (Instant::now(), Vec::<Value>::new());
+    while !over(&events) {
+        assert!(began.elapsed() < PATIENCE, "{agent}: {} events, and no end", events.len());
+        let since = events.last().map_or(0, |event| event["cursor"].as_u64().unwrap());
+        let path =
+            format!("/api/agents/{agent}/stream?since={since}&follow=true&channels=progress,control,monitor");
+        let node = cluster.some();
+        let Ok(Some(mut stream)) = tokio::time::timeout(SILENCE, node.server.try_stream(&path)).await else {
+            continue;
+        };
+        if stream.status() != 200 {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let mut text = String::new();
+        while let Ok(Ok(Some(piece))) = tokio::time::timeout(SILENCE, stream.chunk()).await {
+            text.push_str(&String::from_utf8_lossy(&piece));
+            while let Some(end) = text.find("\n\n") {
+                let frame: String = text.drain(..end + 2).collect();
+                let data = frame.lines().find_map(|line| line.strip_prefix("data: "));
+                events.extend(data.map(|data| serde_json::from_str::<Value>(data).unwrap()));
+            }
+            if over(&events) {
+                break;
+            }
+        }
+    }
+    events
+}
+
+/// How many messages were answered: those that waited together are answered by one turn.
+pub(super) fn answered(events: &[Value]) -> usize {
+    let dones = events.iter().filter(|event| event["event"]["type"] == "done");
+    dones.map(|done| done["event"]["messageIds"].as_array().unwrap().len()).sum()
+}
+
+/// That these are all events of the agent, once and in order, as every node tells them.
+pub(super) async fn assert_all(cluster: &Cluster, agent: &str, seen: &[Value]) {
+    let path = format!("/api/agents/{agent}/events?since=0&limit=10000&channels=progress,control,monitor");
+    let told = cluster.until_told(&path).await;
+    let told = told["events"].as_array().unwrap();
+    let cursors: Vec<u64> = seen.iter().map(|event| event["cursor"].as_u64().unwrap()).collect();
+    assert!(cursors.is_sorted_by(|a, b| a < b), "{agent}: {cursors:?}");
+    assert_eq!(&told[..seen.len()], seen, "{agent}: a reader saw something else than there is");
+}
