@@ -19,7 +19,8 @@ pub(crate) trait Commit: Send + Sync + 'static {
     /// Returns once every line that was noted survives. The segments themselves may reach the disk later. Blocks.
     ///
     /// # Errors
-    /// The disk's. After one, nothing that is read back from the segment proves anything.
+    /// The disk's. What was noted goes into the next commit as well; whoever was told of the failure must take it neither for
+    /// kept nor for lost.
     fn commit(&self) -> io::Result<()>;
 
     /// Whether there is something to retire, and nobody does.

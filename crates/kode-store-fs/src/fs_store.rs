@@ -50,7 +50,8 @@ impl FsStore {
     /// has it open. Everything that would write is refused.
     ///
     /// # Errors
-    /// `Unavailable` if the directory cannot be read; `Incompatible` if a later version made it.
+    /// `Unavailable` if the directory cannot be read, or the machine went down since it was last open for writing: then
+    /// its log has what its journals lack, and has to be replayed first. `Incompatible` if a later version made it.
     pub fn open_read_only(dir: impl AsRef<Path>) -> StoreResult<Self> {
         let disk = HostDisk::open(dir.as_ref()).map_err(failed("opening the store"))?;
         Ok(Self::over(Store::open_read_only(Arc::new(disk))?))
