@@ -4,6 +4,7 @@
 //! change adds a line, so a tool that ran twice has left two.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use kode_testkit::glm_emulator::{GlmEmulator, Reply, Request};
 use serde_json::{Value, json};
@@ -18,6 +19,12 @@ const BREAKS_OFF: usize = 40;
 pub(crate) fn play(glm: &GlmEmulator) {
     let asked = AtomicUsize::new(1);
     glm.respond(move |request| reply(request, asked.fetch_add(1, Ordering::Relaxed)));
+}
+
+/// The same at the pace of a model that thinks, so that an end of the server meets a turn under way.
+pub(crate) fn play_slowly(glm: &GlmEmulator, gap: Duration) {
+    let asked = AtomicUsize::new(1);
+    glm.respond(move |request| reply(request, asked.fetch_add(1, Ordering::Relaxed)).paced(gap));
 }
 
 fn reply(request: &Request, number: usize) -> Reply {

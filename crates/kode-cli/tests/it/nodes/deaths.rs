@@ -17,6 +17,9 @@ use crate::kill::script;
 const AGENTS: u64 = 3;
 const MESSAGES: u64 = 2;
 
+/// Between two pieces of an answer.
+const PACE: Duration = Duration::from_millis(15);
+
 /// What the owner's end was, and how long nobody had its agent.
 struct Death {
     failover: Duration,
@@ -58,9 +61,9 @@ async fn round(cluster: &Cluster, nth: u64) -> Option<Death> {
 
 /// Ends the node that has the agent once its turn has begun, and measures until another one takes something for it.
 async fn end_of_owner(cluster: &Cluster, agent: &str, nth: u64) -> Option<Death> {
+    let owner = cluster.owner(agent).await?;
     let events = cluster.roll(30);
     follow(cluster, agent, |seen| seen.len() > events || answered(seen) > 0).await;
-    let owner = cluster.owner(agent).await?;
     let (node, stopped) = (cluster.node(owner), nth % 2 == 1);
     if stopped {
         node.stop()
@@ -126,7 +129,7 @@ fn check_files(cluster: &Cluster) -> usize {
 async fn deaths(backend: Option<Backend>, name: &str) -> String {
     let Some(backend) = backend else { return format!("{name}: not here") };
     let cluster = Cluster::start(backend.url()).await;
-    script::play(&cluster.glm);
+    script::play_slowly(&cluster.glm, PACE);
     let mut times = Vec::new();
     for nth in 0..rounds(&format!("owner deaths among three nodes on {name}"), 12, 200) {
         times.extend(round(&cluster, nth).await.map(|death| death.failover));
