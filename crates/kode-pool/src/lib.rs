@@ -13,6 +13,7 @@ mod idle;
 mod orphans;
 mod placement;
 mod pool;
+mod prefetch;
 mod recency;
 mod route;
 mod shutdown;

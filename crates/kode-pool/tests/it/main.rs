@@ -9,6 +9,7 @@ mod forks;
 mod idle;
 mod jobs;
 mod nodes;
+mod prefetch;
 mod readers;
 mod residency;
 mod restart;
