@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
+use crate::strict::Strict;
 
 /// The agent that the path names, which the caller reaches.
 pub(crate) struct AgentPath(pub(crate) Reached);
@@ -175,11 +176,10 @@ fn parse(body: &[u8]) -> Result<Value, ApiError> {
 
 /// Fits a value into what is asked for; the refusal begins with the field.
 fn shape<T: DeserializeOwned>(value: &Value) -> Result<T, ApiError> {
-    // Serde would take an array for the fields in their order.
     if !value.is_object() {
         return Err(ApiError::unprocessable("invalid_request", "the body must be a JSON object"));
     }
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let (at, why) = (error.path().to_string(), error.inner());
         let message = if at == "." { why.to_string() } else { format!("{at}: {why}") };
         ApiError::unprocessable("invalid_request", message)

@@ -24,6 +24,7 @@ mod serve;
 mod shape;
 mod shown;
 mod sse;
+mod strict;
 pub mod trace;
 mod users;
 

@@ -76,20 +76,26 @@ struct NewMessage {
     template_id: Option<TemplateId>,
 }
 
-/// What a person may say: text.
+/// What a person may say: text. No enum with a tag, which would also be read from an array.
 #[derive(Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum TextBlock {
-    Text { text: String },
+#[serde(deny_unknown_fields)]
+struct TextBlock {
+    #[serde(rename = "type")]
+    _kind: TextKind,
+    text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum TextKind {
+    Text,
 }
 
 impl NewMessage {
     fn content(&mut self) -> Result<Vec<Block>, ApiError> {
         match (self.text.take(), self.content.take()) {
             (Some(text), None) => Ok(vec![Block::text(text)]),
-            (None, Some(blocks)) => {
-                Ok(blocks.into_iter().map(|TextBlock::Text { text }| Block::text(text)).collect())
-            }
+            (None, Some(blocks)) => Ok(blocks.into_iter().map(|block| Block::text(block.text)).collect()),
             (Some(_), Some(_)) | (None, None) => {
                 Err(ApiError::unprocessable("invalid_request", "give either text or content"))
             }
