@@ -37,16 +37,24 @@ impl From<PoolError> for ApiError {
             PoolError::FilesInTheWay(_) => Self::conflict("workspace_exists", error.to_string()),
             PoolError::NoName(_) => Self::unprocessable("agent_id_needed", error.to_string()),
             PoolError::NoForkFiles => Self::unprocessable("workspace_unsupported", error.to_string()),
-            PoolError::Sandbox(FileError::TooLarge { .. }) => {
-                Self::unprocessable("workspace_too_large", error.to_string())
-            }
-            PoolError::Sandbox(_) => Self::internal("sandbox_unavailable", error.to_string()),
+            PoolError::Sandbox(FileError::TooLarge { size, limit, .. }) => Self::unprocessable(
+                "workspace_too_large",
+                format!("the files of the work directory have {size} bytes; a fork copies at most {limit}"),
+            ),
+            PoolError::Sandbox(error) => no_work_directory(&error),
             PoolError::Store(error) => error.into(),
             PoolError::Rejected(rejected) => rejected.into(),
             PoolError::Gone => Self::unavailable("not_ready", error.to_string(), PLACE_SECS),
             PoolError::Panicked => Self::internal("internal", error.to_string()),
         }
     }
+}
+
+/// What a sandbox says of a directory names places of the host: it is for the log.
+fn no_work_directory(error: &FileError) -> ApiError {
+    tracing::error!(%error, "a work directory cannot be had");
+    let message = "the agent's work directory cannot be had; the server's log says why";
+    ApiError::internal("sandbox_unavailable", message)
 }
 
 /// The answer for a template that is not registered.

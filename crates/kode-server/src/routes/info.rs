@@ -51,7 +51,7 @@ async fn metrics(State(app): State<App>) -> Json<Metrics> {
     let (runtime, pool) = (app.pool.runtime(), app.pool.stats());
     Json(Metrics {
         active_agents: pool.resident,
-        total_users: app.users.count(),
+        total_users: app.users.count(&**runtime.store()).await,
         runtime: RuntimeMetrics {
             store_type: runtime.store().kind(),
             template_count: runtime.registry().templates().count(),

@@ -1,8 +1,11 @@
 //! Events page by page.
 
+use kode_core::id::{AgentId, Seq};
+use kode_core::store::After;
+use kode_testkit::scripted_model::Script;
 use serde_json::{Value, json};
 
-use crate::world::{Frame, World};
+use crate::world::{Frame, PANIC_SECRET, World};
 
 async fn page(world: &World, query: &str) -> (Vec<u64>, u64, bool) {
     let page = world.get(&format!("/api/agents/a/events{query}")).await.json;
@@ -85,4 +88,20 @@ async fn what_is_older_than_the_retention_is_gone_with_the_place_where_the_rest_
     // The messages are state, and stay.
     let messages = world.get("/api/agents/a/messages").await.json;
     assert_eq!(messages["messages"].as_array().unwrap().len(), 4);
+}
+
+/// The words of a panic are for the log alone.
+#[tokio::test]
+async fn what_a_panic_says_is_in_no_event_answer_or_journal() {
+    let world = World::playing([Script::new().call("broken", json!({})), Script::new().text("ok")]);
+    world.turn("a", "go").await;
+    let mut told = String::new();
+    for path in ["events?channels=progress,control,monitor", "messages", "status"] {
+        told += &world.get(&format!("/api/agents/a/{path}")).await.json.to_string();
+    }
+    let journal =
+        world.pool.runtime().store().read(&AgentId::new("a").unwrap(), After::Seq(Seq(0)), 1_000).await;
+    told += &format!("{:?}", journal.unwrap());
+    assert!(told.contains("tool_panicked"), "{told}");
+    assert!(!told.contains(PANIC_SECRET), "{told}");
 }

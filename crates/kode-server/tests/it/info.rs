@@ -1,5 +1,7 @@
 //! What the server tells of itself.
 
+use kode_core::store::StoreError;
+use kode_testkit::faulty::{Op, When};
 use serde_json::json;
 
 use crate::world::World;
@@ -42,4 +44,20 @@ async fn a_server_that_cannot_work_or_is_to_stop_is_alive_and_not_ready() {
     world.shutdown.cancel();
     assert_eq!(world.get("/readyz").await.refusal(), (503, "draining"));
     assert_eq!(world.get("/healthz").await.json, json!({ "status": "ok" }));
+}
+
+#[tokio::test]
+async fn users_are_counted_right_after_a_restart() {
+    let mut world = World::new();
+    for agent in ["user:1", "user:1:session:a", "user:2", "other"] {
+        world.turn(agent, "hello").await;
+    }
+    world.start_again();
+    let users = async |world: &World| world.get("/api/metrics").await.json["totalUsers"].clone();
+    world.faults.fail_all(Op::List, When::Before, StoreError::Unavailable("gone".into()));
+    assert_eq!(users(&world).await, 0, "a store that cannot tell is asked again");
+    world.faults.mend();
+    assert_eq!(users(&world).await, 2);
+    world.turn("user:3", "hello").await;
+    assert_eq!(users(&world).await, 3);
 }

@@ -29,6 +29,9 @@ use tower::ServiceExt;
 
 use crate::contract;
 
+/// What a panic says that nobody may hear of.
+pub(crate) const PANIC_SECRET: &str = "canary-of-a-panic";
+
 /// A tool that waits at a gate, or panics.
 struct Slow {
     gate: Gate,
@@ -46,7 +49,7 @@ impl Tool for Slow {
     }
 
     async fn call(&self, _: &ToolCx, _: Value) -> Result<Value, ToolError> {
-        assert_ne!(self.name, "broken", "it is broken, as its name says");
+        assert_ne!(self.name, "broken", "it is broken, as its name says, and {PANIC_SECRET}");
         self.gate.hold().await;
         Ok(json!("slow and steady"))
     }
