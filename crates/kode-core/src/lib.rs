@@ -24,6 +24,7 @@ pub mod model;
 mod opening;
 pub mod pages;
 pub mod policy;
+pub mod price;
 pub mod registry;
 pub mod runtime;
 pub mod sandbox;

@@ -143,6 +143,13 @@ pub struct Usage {
     pub cached_tokens: u64,
     /// Tokens of the answer spent on reasoning.
     pub reasoning_tokens: u64,
+    /// What they cost, in millionths of the unit of the host's currency; absent where that is nothing, or not known.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cost_micros: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl std::ops::AddAssign for Usage {
@@ -152,5 +159,6 @@ impl std::ops::AddAssign for Usage {
         self.total_tokens += other.total_tokens;
         self.cached_tokens += other.cached_tokens;
         self.reasoning_tokens += other.reasoning_tokens;
+        self.cost_micros = self.cost_micros.saturating_add(other.cost_micros);
     }
 }

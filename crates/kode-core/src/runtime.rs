@@ -112,6 +112,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) stuck: Stuck,
     pub(crate) secrets: Secrets,
+    pub(crate) prices: crate::price::Prices,
     pub(crate) holder: String,
     pub(crate) lease_ttl: Millis,
     pub(crate) retention: Option<Millis>,

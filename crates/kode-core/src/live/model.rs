@@ -35,6 +35,7 @@ async fn converse(
     step: u32,
     attempt: u32,
 ) -> Result<Input, ModelError> {
+    let model = request.model.clone();
     let mut stream = around.shared.model.stream(request).await?;
     let mut content = Vec::new();
     loop {
@@ -45,7 +46,9 @@ async fn converse(
             let _ = pieces.send(Box::new(Input::ModelDeltas { step, attempt, deltas })).await;
         }
         if let Some(end) = end {
-            return finished(around, (step, attempt), content, end?).await;
+            let mut end = end?;
+            end.usage = end.usage.map(|usage| around.shared.prices.priced(&model, usage));
+            return finished(around, (step, attempt), content, end).await;
         }
     }
 }

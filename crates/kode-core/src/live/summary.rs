@@ -20,6 +20,7 @@ async fn summarise(
     nth: u32,
     attempt: u32,
 ) -> Result<Input, ModelError> {
+    let model = request.model.clone();
     let mut stream = around.shared.model.stream(request).await?;
     let mut text = String::new();
     while let Some(event) = stream.next().await {
@@ -27,7 +28,7 @@ async fn summarise(
             ModelEvent::Began { .. } | ModelEvent::Thinking(_) => {}
             ModelEvent::Text(piece) => text.push_str(&piece),
             ModelEvent::Finished { finish, usage, .. } => {
-                let usage = usage.unwrap_or_default();
+                let usage = around.shared.prices.priced(&model, usage.unwrap_or_default());
                 return Ok(Input::Summarised { nth, attempt, text, finish, usage });
             }
         }

@@ -11,6 +11,7 @@ use crate::id::{Millis, TemplateId};
 use crate::live::Stuck;
 use crate::model::Model;
 use crate::policy::Policy;
+use crate::price::Prices;
 use crate::registry::{Registry, RegistryError, Says};
 use crate::sandbox::SandboxFactory;
 use crate::secrets::Secrets;
@@ -38,6 +39,7 @@ pub struct RuntimeBuilder {
     lease_ttl: Millis,
     retention: Option<Millis>,
     secrets: Secrets,
+    prices: Prices,
     on_agent: Vec<AgentCallback>,
 }
 
@@ -62,6 +64,7 @@ impl RuntimeBuilder {
             lease_ttl: LEASE_TTL,
             retention: None,
             secrets: Secrets::default(),
+            prices: Prices::default(),
             on_agent: Vec::new(),
         }
     }
@@ -169,6 +172,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// What models cost: the usage of each answer says it from then on, and so do the sums of it.
+    #[must_use]
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = prices;
+        self
+    }
+
     /// Calls back with each agent that is created or resumed, so that no binding is forgotten.
     #[must_use]
     pub fn on_agent(mut self, callback: impl Fn(&Agent) + Send + Sync + 'static) -> Self {
@@ -194,6 +204,7 @@ impl RuntimeBuilder {
             hub: Hub::default(),
             stuck: Stuck::default(),
             secrets: self.secrets,
+            prices: self.prices,
             holder,
             lease_ttl: self.lease_ttl,
             retention: self.retention,
@@ -201,5 +212,13 @@ impl RuntimeBuilder {
             on_agent: self.on_agent,
         };
         Ok(Runtime { shared: Arc::new(shared) })
+    }
+}
+
+impl Runtime {
+    /// What models cost, as it was built with.
+    #[must_use]
+    pub fn prices(&self) -> &Prices {
+        &self.shared.prices
     }
 }

@@ -7,6 +7,9 @@ use kode_core::event::{Channels, DoneReason, Event};
 use kode_core::fact::IdempotencyKey;
 use kode_core::id::Cursor;
 use kode_core::machine::Rejected;
+use kode_core::message::Usage;
+use kode_core::price::{Price, Prices};
+use kode_core::template::Template;
 use kode_core::{CompletionStatus, Outgoing, SendError};
 use kode_testkit::scripted_model::{Gate, Script};
 use serde_json::json;
@@ -209,4 +212,33 @@ async fn a_callback_ends_with_its_handle_and_is_bound_anew_at_each_resume() {
         dones.push(cursor);
     }
     assert_eq!(dones.len(), 2, "each done is heard once: {dones:?}");
+}
+
+#[tokio::test]
+async fn an_answer_says_what_it_cost_and_the_agent_what_all_of_them_did() {
+    let price = Price { input: 600_000, cached: 110_000, output: 2_200_000 };
+    let usage = Usage { input_tokens: 1_000, cached_tokens: 400, output_tokens: 7, ..Usage::default() };
+    let scripts = || (0..3).map(move |_| Script::new().text("ok").usage(usage));
+    let prices = Prices::new("CNY", [("priced".to_owned(), price)]);
+    let named = |model: &str| Template { model: Some(model.to_owned()), ..crate::world::template() };
+    let world = World::built(named("priced"), scripts(), |builder| builder.prices(prices.clone()));
+    let agent = world.agent("a").await;
+    for turn in 1..=3 {
+        let sent = agent.send("go").await.unwrap();
+        let told = until_rest(&agent, sent.cursor).await;
+        let costs: Vec<u64> = told
+            .iter()
+            .filter_map(|told| match &told.event {
+                Event::TokenUsage { usage } => Some(usage.cost_micros),
+                _ => None,
+            })
+            .collect();
+        // 600 × 0.6 + 400 × 0.11 + 7 × 2.2 millionths, to the nearest.
+        assert_eq!(costs, [419]);
+        assert_eq!(agent.view().usage.cost_micros, 419 * turn);
+    }
+    let other = World::built(named("another"), scripts(), |builder| builder.prices(prices));
+    let agent = other.agent("a").await;
+    until_rest(&agent, agent.send("go").await.unwrap().cursor).await;
+    assert_eq!(agent.view().usage, Usage { total_tokens: agent.view().usage.total_tokens, ..usage });
 }

@@ -123,6 +123,7 @@ pub(super) fn usage(told: &Value) -> Option<Usage> {
         total_tokens: count("total_tokens").unwrap_or(input_tokens.saturating_add(output_tokens)),
         cached_tokens: detail("prompt_tokens_details", "cached_tokens").unwrap_or(0),
         reasoning_tokens: detail("completion_tokens_details", "reasoning_tokens").unwrap_or(0),
+        cost_micros: 0,
     })
 }
 

@@ -17,8 +17,14 @@ use super::template::Setup;
 use super::{Beat, Played};
 
 /// What every scripted answer costs.
-const USAGE: Usage =
-    Usage { input_tokens: 10, output_tokens: 5, total_tokens: 15, cached_tokens: 0, reasoning_tokens: 0 };
+const USAGE: Usage = Usage {
+    input_tokens: 10,
+    output_tokens: 5,
+    total_tokens: 15,
+    cached_tokens: 0,
+    reasoning_tokens: 0,
+    cost_micros: 0,
+};
 
 pub(super) fn play(lines: &[Line]) -> Played {
     let mut player = Player::new();
