@@ -35,6 +35,8 @@ pub(crate) enum Command {
     /// Make keys for those who call a server.
     #[command(subcommand)]
     Keys(Keys),
+    /// Show what keys have spent today and yesterday.
+    Usage(Usage),
     /// Print the OpenAPI document of the server.
     Openapi,
     /// Find out what the sandbox can enforce on this machine, and whether store and model can be reached.
@@ -172,11 +174,26 @@ pub(crate) struct List {
     /// Only agents under this prefix, by whole `:` segments.
     #[arg(long, value_name = "PREFIX", default_value = "")]
     pub(crate) prefix: String,
+    /// Draw the table again every so many seconds, those at work first, with tokens and cost.
+    #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true, default_missing_value = "2",
+          value_parser = clap::value_parser!(u64).range(1..=3_600), conflicts_with = "json")]
+    pub(crate) watch: Option<u64>,
     /// Print one JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Usage {
+    /// The running server, such as http://127.0.0.1:3000. Its key is read from KODE_API_KEY, or from the file that
+    /// KODE_API_KEY_FILE names: that of an administrator shows all keys.
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -256,6 +273,10 @@ pub(crate) struct Decide {
     /// A word to the model, which reads it when the call is refused.
     #[arg(long, value_name = "TEXT")]
     pub(crate) note: Option<String>,
+    /// Only if the call has the input of this hash, as `kode agents show` and the API show it. Without it, the input
+    /// is shown before the decision, which then holds for that input only.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) input_hash: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -10,6 +10,7 @@ pub(crate) mod openapi;
 pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod store;
+pub(crate) mod usage;
 
 use kode_core::event::Channels;
 use kode_core::id::AgentId;

@@ -179,6 +179,7 @@ pub(crate) fn runtime_in(
     let builder = Runtime::builder(store, model, sandboxes)
         .tools(kode_tools::builtin())
         .secrets(settings.secrets.clone())
+        .prices(settings.prices.clone())
         .default_model(&settings.model)
         .default_template(TemplateId::new(settings.default_template.as_str()));
     let builder = match settings.retention_secs {

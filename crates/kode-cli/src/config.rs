@@ -2,6 +2,7 @@
 
 mod file;
 mod nearest;
+mod prices;
 mod store_url;
 
 pub(crate) use self::nearest::nearest;
@@ -11,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kode_core::price::Prices;
 use kode_core::secrets::Secrets;
 use kode_core::template::Template;
 
@@ -68,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) node_url: Option<String>,
     /// How long a node owns an agent without renewing.
     pub(crate) lease_ms: u64,
+    /// What models cost.
+    pub(crate) prices: Prices,
     /// Values that must not come to agents.
     pub(crate) secrets: Secrets,
     listen: String,
@@ -136,6 +140,7 @@ impl Settings {
             lease_ms,
             cors_origins: origins(env("KODE_CORS_ORIGINS"), &file),
             otel_agent_ids: switch("KODE_OTEL_AGENT_IDS", env)?.or(file.otel_agent_ids).unwrap_or(false),
+            prices: prices::prices(&file.prices)?,
             secrets: secrets(env, &file),
             listen: pick(listen, "KODE_LISTEN", file.listen.clone(), "127.0.0.1:3000"),
             templates: merged(file)?,

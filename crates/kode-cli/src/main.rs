@@ -14,6 +14,7 @@ mod log;
 mod membership;
 mod operator;
 mod out;
+mod panics;
 mod safe;
 mod templates;
 
@@ -44,6 +45,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Replay(replay) => commands::replay::run(replay),
         Command::Store(store) => commands::store::run(store),
         Command::Keys(keys) => commands::keys::run(keys),
+        Command::Usage(usage) => commands::usage::run(&usage),
         Command::Openapi => commands::openapi::run(),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Chat(chat) => commands::chat::run(&chat),

@@ -58,6 +58,8 @@ pub(crate) struct Verdict {
     pub(crate) call: CallId,
     pub(crate) decision: Decision,
     pub(crate) note: Option<String>,
+    /// The hash of the input that was shown: the decision holds for that input only.
+    pub(crate) shown: Option<String>,
 }
 
 /// One event as it is told on every wire, with its cursor.
@@ -153,4 +155,28 @@ pub(crate) async fn events(
     let told =
         told.map_err(|why| Refused::Way(Failure::failed(format!("an event cannot be read: {why}"))))?;
     Ok((told, next, end))
+}
+
+/// A call that waits for a person.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OpenCall {
+    pub(crate) call_id: CallId,
+    pub(crate) tool: String,
+    pub(crate) input: Value,
+    pub(crate) input_hash: String,
+}
+
+/// A call of an agent's, if it waits for a person.
+pub(crate) async fn open_call(
+    operator: &dyn Operator,
+    agent: &AgentId,
+    call: &CallId,
+) -> Result<Option<OpenCall>, Refused> {
+    #[derive(Deserialize)]
+    struct Open {
+        approvals: Vec<OpenCall>,
+    }
+    let Open { approvals } = get(operator, &format!("/api/agents/{agent}/approvals")).await?;
+    Ok(approvals.into_iter().find(|open| open.call_id == *call))
 }

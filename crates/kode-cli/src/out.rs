@@ -21,6 +21,11 @@ impl Out {
         Ok(writeln!(self.0, "{line}")?)
     }
 
+    /// Prints a part of a line.
+    pub(crate) fn part(&mut self, part: impl Display) -> Result<(), Failure> {
+        Ok(write!(self.0, "{part}")?)
+    }
+
     /// Gives what was printed to the reader.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.0.flush()?)
@@ -48,6 +53,14 @@ impl Out {
         }
         Ok(())
     }
+}
+
+/// Millionths of a currency's unit, as people write money: to the hundredth, or as exactly as what is less needs.
+pub(crate) fn money(micros: u64) -> String {
+    let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let digits = format!("{rest:06}");
+    let exact = digits.trim_end_matches('0');
+    format!("{whole}.{exact:0<2}")
 }
 
 /// A time as people write it, in UTC.
@@ -83,6 +96,12 @@ fn date(mut days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn money_is_exact() {
+        let told = [0, 1, 20_000, 1_500_000, 12_345_678].map(money);
+        assert_eq!(told, ["0.00", "0.000001", "0.02", "1.50", "12.345678"]);
+    }
 
     #[test]
     fn times_are_written_in_utc() {

@@ -1,6 +1,7 @@
 //! The shapes of answers, as `docs/api.md` has them. Made from snapshots; nothing here decides.
 
 mod approvals;
+mod spending;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub(crate) use self::approvals::{Approval, Approvals, input_hash};
+pub(crate) use self::spending::{DaySpent, KeySpent, Spending};
 use crate::app::App;
 use crate::auth::Reach;
 use crate::error::ApiError;
@@ -41,6 +43,9 @@ pub(crate) struct Status {
     pending_approvals: Vec<Call>,
     queued: usize,
     usage: Usage,
+    /// What `costMicros` of the usage is in, where prices are configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
     sandbox: Enforced,
 }
 
@@ -65,6 +70,7 @@ impl Status {
             pending_approvals: seen.approvals.iter().map(|open| open.call.clone()).collect(),
             queued: seen.queued,
             usage: seen.usage,
+            currency: runtime.prices().currency().map(str::to_owned),
             sandbox: sandbox(app, id, template_id.as_ref()),
             template_id,
         }
@@ -101,6 +107,12 @@ pub(crate) struct Info {
     created_at: Option<Millis>,
     updated_at: Option<Millis>,
     message_count: Option<usize>,
+    /// Rounds of model and tools that it has begun: told in lists that were asked for usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_count: Option<u32>,
+    /// What all model calls cost: likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
     resident: bool,
     /// Where it was forked from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +155,8 @@ impl Info {
             created_at: Some(view.created_at),
             updated_at: Some(view.updated_at),
             message_count: Some(view.transcript.len()),
+            step_count: None,
+            usage: None,
             resident,
             forked_from: view.lineage.last().filter(|from| to.reaches(&from.agent_id)).cloned(),
             lineage: None,
@@ -159,6 +173,11 @@ impl Info {
         Self { lineage: Some(lineage).filter(|lineage| !lineage.is_empty()), ..self }
     }
 
+    /// The same with what it has spent.
+    pub(crate) fn with_usage(self, view: &View) -> Self {
+        Self { step_count: Some(view.steps), usage: Some(view.usage), ..self }
+    }
+
     fn hidden(agent_id: AgentId, resident: bool, error: StoreError) -> Self {
         let ApiError { code, message, .. } = error.into();
         Self {
@@ -168,6 +187,8 @@ impl Info {
             created_at: None,
             updated_at: None,
             message_count: None,
+            step_count: None,
+            usage: None,
             resident,
             forked_from: None,
             lineage: None,

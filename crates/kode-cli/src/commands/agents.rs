@@ -2,8 +2,10 @@
 
 mod export;
 mod show;
+mod watch;
 
 use std::io::{IsTerminal, Write, stderr, stdin};
+use std::time::Duration;
 
 use http::Method;
 use kode_core::id::{AgentId, Millis};
@@ -23,7 +25,10 @@ const PAGE: usize = 500;
 
 pub(crate) fn run(command: Agents) -> Result<(), Failure> {
     match command {
-        Agents::Ls(list) => ls(&list),
+        Agents::Ls(list) => match list.watch {
+            Some(secs) => watch::run(&list, Duration::from_secs(secs)),
+            None => ls(&list),
+        },
         Agents::Show(show) => show::run(&show),
         Agents::Export(export) => export::run(&export),
         Agents::Fork(fork) => self::fork(&fork),

@@ -7,25 +7,50 @@ use serde_json::json;
 use crate::args::Decide;
 use crate::commands;
 use crate::failure::Failure;
-use crate::operator::{self, Access, Refused, Verdict};
+use crate::operator::{self, Access, OpenCall, Operator, Refused, Verdict};
 use crate::out::Out;
+use crate::safe;
 
 pub(crate) fn run(command: &Decide, decision: Decision) -> Result<(), Failure> {
     let agent = commands::agent_id(&command.agent)?;
     let call = CallId::new(command.call.as_str());
-    let verdict = Verdict { agent, call, decision, note: command.note.clone() };
+    let (note, shown) = (command.note.clone(), command.input_hash.clone());
+    let mut verdict = Verdict { agent, call, decision, note, shown };
+    let mut out = Out::new();
     let goes_on = commands::block_on(async {
         let operator = operator::open(&command.target, Access::Write).await?;
+        if verdict.shown.is_none() {
+            let open = open(&*operator, &verdict).await?;
+            if let Some(open) = open.as_ref().filter(|_| !command.json) {
+                out.line(line(open))?;
+                out.flush()?;
+            }
+            verdict.shown = open.map(|open| open.input_hash);
+        }
         operator.decide(&verdict).await.map_err(|refused| with_a_way_on(refused, &verdict))
     })?;
-    let mut out = Out::new();
     if command.json {
-        let Verdict { agent, call, .. } = &verdict;
-        out.line(json!({ "agentId": agent, "callId": call, "decision": decision, "goesOn": goes_on }))?;
+        let Verdict { agent, call, shown, .. } = &verdict;
+        out.line(json!({
+            "agentId": agent, "callId": call, "decision": decision, "inputHash": shown, "goesOn": goes_on,
+        }))?;
     } else {
         out.line(told(&verdict, goes_on))?;
     }
     out.flush()
+}
+
+/// The call that is decided on. One that does not wait is for the decision to refuse.
+async fn open(operator: &dyn Operator, verdict: &Verdict) -> Result<Option<OpenCall>, Failure> {
+    match operator::open_call(operator, &verdict.agent, &verdict.call).await {
+        Err(refused) if refused.is_missing() => Ok(None),
+        open => Ok(open?),
+    }
+}
+
+/// What is decided on, whole, before it is.
+fn line(open: &OpenCall) -> String {
+    format!("{}: {} {}", open.call_id, safe::line(&open.tool), safe::exact(&open.input.to_string()))
 }
 
 fn told(verdict: &Verdict, goes_on: bool) -> String {

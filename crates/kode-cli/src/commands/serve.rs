@@ -16,8 +16,8 @@ use crate::args::Serve;
 use crate::compose::{self, Telemetry};
 use crate::config::{Settings, process_env};
 use crate::failure::Failure;
-use crate::log;
 use crate::membership::{Joined, Membership};
+use crate::{log, panics};
 
 /// How long runs may go on after the server is told to stop. What is not done by then goes on at the next
 /// start.
@@ -29,6 +29,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
     let settings = Settings::resolve(serve.listen.as_deref(), &serve.places, &process_env)?;
     log::always(settings.json_logs);
+    panics::to_the_log(settings.secrets.clone());
     let access = Access::resolve(&settings, &process_env)?;
     let address = settings.listen(&serve, access.auth.asks())?;
     let membership = Membership::resolve(&settings, &process_env)?;

@@ -1,5 +1,6 @@
 //! `kode.toml`: the environment's names in lower case without the prefix, and templates.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kode_core::template::{PermissionMode, Template};
@@ -7,10 +8,11 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::nearest::nearest;
+use super::prices::{self, Priced};
 use crate::failure::Failure;
 
 /// The keys of the file.
-const TOP: [&str; 19] = [
+const TOP: [&str; 20] = [
     "listen",
     "store",
     "workspace",
@@ -29,6 +31,7 @@ const TOP: [&str; 19] = [
     "node_id",
     "node_url",
     "lease_ms",
+    "prices",
     "template",
 ];
 const TEMPLATE: [&str; 12] = [
@@ -87,6 +90,8 @@ pub(crate) struct ConfigFile {
     pub(crate) node_id: Option<String>,
     pub(crate) node_url: Option<String>,
     pub(crate) lease_ms: Option<u64>,
+    /// By model.
+    pub(crate) prices: BTreeMap<String, Priced>,
     #[serde(rename = "template")]
     pub(crate) templates: Vec<Template>,
 }
@@ -113,6 +118,10 @@ fn parse(text: &str, beside: &Path) -> Result<ConfigFile, Failure> {
     known(&table, "", &TOP)?;
     if let Some(Value::Array(templates)) = table.get_mut("template") {
         templates.iter_mut().filter_map(Value::as_table_mut).try_for_each(|t| template(t, beside))?;
+    }
+    if let Some(Value::Table(models)) = table.get("prices") {
+        let mut tables = models.iter().filter_map(|(model, table)| Some((model, table.as_table()?)));
+        tables.try_for_each(|(model, table)| known(table, &format!("prices.{model:?}."), &prices::KEYS))?;
     }
     ConfigFile::deserialize(table)
         .map_err(|e| Failure::usage(format!("the configuration is wrong: {}", e.message())))

@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
-use kode_core::id::{AgentId, Cursor};
+use kode_core::id::{AgentId, CallId, Cursor};
 use kode_core::machine::{Input, Rejected};
 use kode_core::model::{ErrorClass, Model, ModelError, ModelRequest, ModelStream};
 use kode_core::sandbox::{FileError, SandboxFactory, Workspace};
@@ -86,7 +86,10 @@ impl Operator for Local {
 
     /// Written down and no more: this process has neither the model nor the right to start tools.
     async fn decide(&self, verdict: &Verdict) -> Result<bool, Refused> {
-        let Verdict { agent, call, decision, note } = verdict.clone();
+        let Verdict { agent, call, decision, note, shown } = verdict.clone();
+        if let Some(shown) = shown {
+            self.is_what_was_shown(&agent, &call, &shown).await?;
+        }
         let input = Input::Decide { call, decision, by: LOCAL.into(), note };
         self.pool.runtime().record(&agent, input).await.map_err(refused)?;
         Ok(false)
@@ -110,6 +113,18 @@ impl Operator for Local {
             Some((told, follower))
         });
         told.boxed()
+    }
+}
+
+impl Local {
+    /// As the server has it: an open call's input never changes, and one that is not open is for the agent to refuse.
+    async fn is_what_was_shown(&self, agent: &AgentId, call: &CallId, shown: &str) -> Result<(), Refused> {
+        let open = super::open_call(self, agent, call).await?;
+        if open.is_some_and(|open| !open.input_hash.eq_ignore_ascii_case(shown)) {
+            let message = "the call has another input than the one with this inputHash; look at it again";
+            return Err(Refused::Api { code: "approval_changed".into(), message: message.into() });
+        }
+        Ok(())
     }
 }
 

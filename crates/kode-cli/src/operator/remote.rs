@@ -84,8 +84,8 @@ impl Operator for Remote {
     }
 
     async fn decide(&self, verdict: &Verdict) -> Result<bool, Refused> {
-        let Verdict { agent, call, decision, note } = verdict;
-        let body = json!({ "callId": call, "decision": decision, "note": note });
+        let Verdict { agent, call, decision, note, shown } = verdict;
+        let body = json!({ "callId": call, "decision": decision, "note": note, "inputHash": shown });
         self.request(Method::POST, &format!("/api/agents/{agent}/approve"), Some(body)).await?;
         Ok(true)
     }

@@ -91,6 +91,12 @@ async fn a_key_works_end_to_end_is_written_nowhere_and_can_be_revoked() {
     let as_ann = |args: &[&str]| with_key(dir_path, &ann, &[args, &["--server", &base]].concat());
     let listed = done(&as_ann(&["agents", "ls"]));
     assert!(listed.contains("user:ann") && !listed.contains("user:bob"), "{listed}");
+    let usage: Value = serde_json::from_str(&done(&as_ann(&["usage", "--json"]))).unwrap();
+    let today = usage["days"][0]["keys"].as_array().unwrap();
+    assert_eq!((today.len(), &today[0]["name"]), (1, &"ann".into()), "{usage}");
+    assert!(today[0]["tokens"].as_u64().unwrap() > 0, "{usage}");
+    let table = done(&as_ann(&["usage"]));
+    assert!(table.starts_with("DAY") && table.contains("ann") && !table.contains("bob"), "{table}");
     let shown: Value =
         serde_json::from_str(&done(&as_ann(&["agents", "show", "user:ann", "--json"]))).unwrap();
     let call = shown["approvals"][0]["callId"].as_str().unwrap_or_else(|| panic!("{shown}")).to_owned();

@@ -32,9 +32,14 @@ pub(crate) fn assert_refused(output: &Output, code: i32, says: &[&str]) {
 
 /// A server with an agent that answered and one that waits for a person.
 pub(crate) async fn server(dir: &TempDir) -> Server {
+    server_with(dir, "").await
+}
+
+/// The same with more in its configuration.
+async fn server_with(dir: &TempDir, more: &str) -> Server {
     let config = "[[template]]\nid='asks'\nsystem_prompt='p'\ntools=['fs_write']\n\
                   permission={require_approval=['fs_write']}\n";
-    std::fs::write(dir.path().join("kode.toml"), config).unwrap();
+    std::fs::write(dir.path().join("kode.toml"), format!("{config}{more}")).unwrap();
     let server = Server::start(dir);
     server.post("/api/agents/user:1/messages", &json!({ "text": "todo buy tea" })).await;
     server.until_ready("user:1").await;
@@ -263,4 +268,31 @@ async fn an_agent_is_forked_where_no_call_is_open() {
     assert_refused(&run(dir.path(), &["agents", "fork", "asks", "--at", "10"]), 1, &["open"]);
     let listed = done(&run(dir.path(), &["agents", "ls", "--prefix", "user:1"]));
     assert_eq!(listed.lines().count(), 4, "{listed}");
+}
+
+/// The table that is drawn again: those at work first, with what each has cost, until nobody reads it.
+#[tokio::test]
+async fn a_watched_list_is_drawn_again_until_its_reader_goes() {
+    let dir = TempDir::new().unwrap();
+    let prices = "[prices.'glm-4.5-air']\ninput = 1000000\noutput = 1000000\ncurrency = 'CNY'\n";
+    let server = server_with(&dir, prices).await;
+    let mut watch = kode(dir.path(), &["agents", "ls", "--watch=1", "--server", &server.base])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(watch.stdout.take().unwrap()));
+    let mut table = || -> Vec<String> { lines.by_ref().take(4).map(Result::unwrap).collect() };
+    let first = table();
+    assert_eq!(first[0], "2 agents, 0 at work, 1 paused");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&first[1]), ["AGENT", "STATE", "STEPS", "TOKENS", "COST", "AGE"]);
+    let (asks, user) = (words(&first[2]), words(&first[3]));
+    assert_eq!((&asks[..3], &user[..3]), (&words("asks PAUSED 1")[..], &words("user:1 READY 2")[..]));
+    // A million tokens cost a million.
+    assert_eq!(user[4], format!("{}.00", user[3]), "a price of one for each token");
+    lines.next();
+    let again: Vec<String> = lines.by_ref().take(4).map(Result::unwrap).collect();
+    assert_eq!(again[0], first[0]);
+    drop(lines);
+    assert!(watch.wait().unwrap().success());
 }

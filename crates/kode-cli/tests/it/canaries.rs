@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use kode_testkit::glm_emulator::{GlmEmulator, Reply};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -139,6 +140,44 @@ async fn none_of_twenty_secrets_is_in_anything_that_the_server_writes_or_says() 
     for secret in secrets.iter().chain(&known[7..]) {
         for (place, text) in [("log", &log), ("store", &store), ("answers", &answers), ("failure", &failed)] {
             // What nobody told the server is kept out of its own words all the same.
+            assert!(!text.contains(secret), "{secret} is in the {place}");
+        }
+    }
+}
+
+/// A provider that says in its errors what it was shown, before an answer and in the middle of one.
+#[tokio::test]
+async fn g9_a_model_that_fails_with_secrets_in_its_words_tells_none_to_anybody() {
+    const KEY: &str = "canary20-id.canary21-secret-of-the-model";
+    let (dir, glm) = (TempDir::new().unwrap(), GlmEmulator::start().await.unwrap());
+    let log: Arc<Mutex<String>> = Arc::default();
+    let lines = log.clone();
+    let base = glm.base_url();
+    let env = [("KODE_GLM_BASE_URL", base.as_str()), ("ZHIPUAI_API_KEY", KEY), ("RUST_LOG", "trace")];
+    let server =
+        Server::start_in(dir.path(), &env, move |line| *lines.lock().unwrap() += &format!("{line}\n"));
+    let words = format!("no such key {KEY}, whose parts are canary20-id and canary21-secret-of-the-model");
+    glm.push(Reply::error(401, "1001", &words));
+    let broken = json!({ "error": { "code": KEY, "message": words } });
+    let said = json!({ "id": "g1", "choices": [{ "index": 0, "delta": { "content": "half" } }] });
+    glm.push(Reply::wire([
+        format!("data: {said}\n\n"),
+        format!("data: {broken}\n\n"),
+        "data: [DONE]\n\n".into(),
+    ]));
+    for _ in 0..2 {
+        server.post("/api/agents/user:1/messages", &json!({ "text": "hello" })).await;
+        server.until_ready("user:1").await;
+    }
+    let mut answers = format!("{:?}", server.events("user:1").await);
+    for path in ["/api/agents/user:1/messages", "/api/agents/user:1/status", "/metrics"] {
+        answers += &server.stream_text(path).await;
+    }
+    server.kill();
+    assert!(answers.matches("\"failed\"").count() >= 2 && answers.contains("[redacted]"), "{answers}");
+    let (log, store) = (log.lock().unwrap().clone(), everything(&dir.path().join(".kode")));
+    for secret in [KEY, "canary20-id", "canary21-secret-of-the-model"] {
+        for (place, text) in [("log", &log), ("store", &store), ("answers", &answers)] {
             assert!(!text.contains(secret), "{secret} is in the {place}");
         }
     }

@@ -14,7 +14,12 @@ async fn g6_a_decision_through_the_server_takes_effect_at_once() {
     let decide = |words: &[&str]| run(dir.path(), &[words, &at].concat());
     assert_refused(&decide(&["approve", "asks", "call_9_9"]), 1, &["call_9_9", "kode agents show asks"]);
     assert_refused(&decide(&["approve", "nobody", "call_1_0"]), 1, &["no agent nobody"]);
-    assert_eq!(done(&decide(&["approve", "asks", "call_1_0"])), "allowed call_1_0 of asks\n");
+    let other = decide(&["approve", "asks", "call_1_0", "--input-hash", &"0".repeat(64)]);
+    assert_refused(&other, 1, &["another input"]);
+    let told = done(&decide(&["approve", "asks", "call_1_0"]));
+    let (shown, allowed) = told.split_once('\n').unwrap();
+    assert!(shown.starts_with("call_1_0: fs_write {") && shown.contains("\\u{202e}"), "{shown}");
+    assert_eq!(allowed, "allowed call_1_0 of asks\n");
     server.until_ready("asks").await;
     assert!(dir.path().join("workspace/asks/a.txt").exists());
     assert_refused(&decide(&["deny", "asks", "call_1_0"]), 1, &["decided before"]);
@@ -29,8 +34,15 @@ async fn g6_a_decision_on_a_store_is_kept_starts_nothing_and_takes_effect_at_the
     first.kill();
 
     assert_refused(&run(dir.path(), &["deny", "asks", "call_9_9"]), 1, &["kode agents show asks"]);
-    let told = done(&run(dir.path(), &["approve", "asks", "call_1_0", "--json"]));
+    let (other, none) = ("0".repeat(64), "asks' call");
+    let other = run(dir.path(), &["approve", "asks", "call_1_0", "--input-hash", &other]);
+    assert_refused(&other, 1, &["another input"]);
+    let seen = done(&run(dir.path(), &["agents", "show", "asks", "--json"]));
+    let seen: Value = serde_json::from_str(&seen).unwrap();
+    let hash = seen["approvals"][0]["inputHash"].as_str().expect(none).to_owned();
+    let told = done(&run(dir.path(), &["approve", "asks", "call_1_0", "--json", "--input-hash", &hash]));
     let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["inputHash"], hash);
     assert_eq!((&told["decision"], &told["goesOn"]), (&"allow".into(), &false.into()));
     assert!(!dir.path().join("workspace/asks/a.txt").exists(), "the tool is not this command's to start");
     assert_refused(&run(dir.path(), &["deny", "asks", "call_1_0"]), 1, &["decided before"]);
@@ -48,7 +60,7 @@ async fn g6_the_model_reads_the_note_of_a_refusal() {
     let dir = TempDir::new().unwrap();
     server(&dir).await.kill();
     let told = done(&run(dir.path(), &["deny", "asks", "call_1_0", "--note", "not on a Friday"]));
-    assert!(told.starts_with("denied call_1_0 of asks; it goes on when `kode serve`"), "{told}");
+    assert!(told.contains("\ndenied call_1_0 of asks; it goes on when `kode serve`"), "{told}");
     let next = Server::start_at(&dir, "http://127.0.0.1:0");
     next.until_ready("asks").await;
     let (_, messages) = next.get("/api/agents/asks/messages").await;

@@ -92,6 +92,11 @@ impl Caller {
         self.meter.as_ref()
     }
 
+    /// Whether it holds this key.
+    pub(super) fn is(&self, key: &ApiKey) -> bool {
+        matches!(&self.standing, Standing::Key(_, held) if **held == *key)
+    }
+
     /// Whether it still is one: streams outlive what opened them.
     pub(crate) fn stands(&self) -> bool {
         match &self.standing {

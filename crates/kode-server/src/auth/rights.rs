@@ -117,6 +117,7 @@ pub const ROUTES: &[Route] = &[
     open("/docs"),
     route("GET", "/api/metrics", Right::Admin),
     route("GET", "/metrics", Right::Admin),
+    get("/api/usage"),
     get("/api/templates"),
     get("/api/agents"),
     route("POST", "/api/agents", Right::Write),

@@ -151,6 +151,7 @@ impl Metrics {
     }
 
     fn spent(&self, usage: Usage) {
+        self.cost.add(&[], usage.cost_micros);
         let kinds = [
             ("input", usage.input_tokens),
             ("output", usage.output_tokens),

@@ -45,6 +45,7 @@ pub struct Metrics {
     tool_seconds: Histogram,
     model_attempts: Counter,
     tokens: Counter,
+    cost: Counter,
     approvals_requested: Counter,
     approvals_decided: Counter,
     agents_created: Counter,
@@ -127,6 +128,11 @@ impl Default for Metrics {
                 "kode_tokens_total",
                 "Tokens that the provider reported, by kind; cached ones are among the input, reasoning among the output.",
                 &["kind"],
+            ),
+            cost: Counter::new(
+                "kode_cost_micros_total",
+                "What answers cost by the configured prices, in millionths of the currency's unit.",
+                &[],
             ),
             approvals_requested: Counter::new(
                 "kode_approvals_requested_total",

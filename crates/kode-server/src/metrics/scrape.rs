@@ -74,6 +74,7 @@ impl Metrics {
             &self.tool_calls,
             &self.model_attempts,
             &self.tokens,
+            &self.cost,
             &self.approvals_requested,
             &self.approvals_decided,
             &self.agents_created,

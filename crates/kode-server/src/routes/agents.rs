@@ -36,7 +36,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&["agent_id_needed"])
             .refuses(TAKEN_UP),
         Operation::get("/api/agents", "listAgents", "List agents, by name.")
-            .asks::<ListQuery>(&["prefix", "limit", "after"])
+            .asks::<ListQuery>(&["prefix", "limit", "after", "usage"])
             .gives::<Agents>(200, "A page; `next` is the `after` of the next one.")
             .refuses(LISTED),
         Operation::get("/api/agents/{agentId}", "getAgent", "Look at an agent.")
@@ -101,6 +101,9 @@ struct ListQuery {
     /// Only agents behind this name.
     #[schemars(with = "Option<AgentId>")]
     after: Option<String>,
+    /// Whether each says what it has spent.
+    #[serde(default)]
+    usage: bool,
 }
 
 async fn list(
@@ -111,7 +114,15 @@ async fn list(
     let after = query.after.as_deref().map(extract::place).transpose()?;
     let limit = page(query.limit, PAGE, PAGE_MAX);
     let found = app.pool.list(&caller.reach().within(&query.prefix), after.as_ref(), limit).await?;
-    let agents = found.agents.into_iter().map(|info| Info::of(info, caller.reach())).collect();
+    let shown = |info: kode_pool::AgentInfo| {
+        let spent = info.view.as_ref().ok().filter(|_| query.usage).cloned();
+        let shown = Info::of(info, caller.reach());
+        match spent {
+            Some(view) => shown.with_usage(&view),
+            None => shown,
+        }
+    };
+    let agents = found.agents.into_iter().map(shown).collect();
     Ok(Json(Agents { agents, next: found.next }))
 }
 

@@ -17,6 +17,7 @@ mod page;
 mod stream;
 mod tickets;
 mod todos;
+mod usage;
 
 /// Agents, messages or approvals of one page, unless the caller says otherwise.
 const PAGE: usize = 100;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Router<App> {
             forks::routes,
             chat::routes,
             tickets::routes,
+            usage::routes,
             info::routes,
             health::routes,
             description::routes,
@@ -52,6 +54,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             forks::operations,
             chat::operations,
             tickets::operations,
+            usage::operations,
             info::operations,
             health::operations,
             description::operations,

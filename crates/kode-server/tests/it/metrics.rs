@@ -52,8 +52,14 @@ fn value(values: &BTreeMap<String, f64>, name: &str) -> f64 {
 
 #[tokio::test]
 async fn a_turn_with_a_tool_an_approval_and_a_failed_attempt_is_counted_once_each() {
-    let usage =
-        Usage { input_tokens: 12, output_tokens: 5, total_tokens: 17, cached_tokens: 8, reasoning_tokens: 2 };
+    let usage = Usage {
+        input_tokens: 12,
+        output_tokens: 5,
+        total_tokens: 17,
+        cached_tokens: 8,
+        reasoning_tokens: 2,
+        cost_micros: 9,
+    };
     let world = World::playing([
         Script::new().text("Let me look.").call("slow", json!({})).usage(usage),
         Script::new().fail(ModelError::fatal(ErrorClass::Billing, "no money")),
@@ -76,6 +82,7 @@ async fn a_turn_with_a_tool_an_approval_and_a_failed_attempt_is_counted_once_eac
         ("kode_tokens_total{kind=\"output\"}", 5.0),
         ("kode_tokens_total{kind=\"cached\"}", 8.0),
         ("kode_tokens_total{kind=\"reasoning\"}", 2.0),
+        ("kode_cost_micros_total", 9.0),
         ("kode_approvals_requested_total", 1.0),
         ("kode_approvals_decided_total{decision=\"allow\"}", 1.0),
         ("kode_approvals_pending", 0.0),

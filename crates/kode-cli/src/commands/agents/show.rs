@@ -88,6 +88,7 @@ fn print_approval(out: &mut Out, agent: &str, approval: &Value) -> Result<(), Fa
     let call = word("callId");
     out.line(format!("\nwaits     {call}: {} ({})", word("tool"), word("reason")))?;
     out.line(indented(&safe::exact(&format!("{:#}", approval["input"]))))?;
+    out.line(format!("          input hash {}", word("inputHash")))?;
     if let Some(at) = approval["expiresAt"].as_u64() {
         out.line(format!("          counts as denied after {}", utc(at)))?;
     }

@@ -171,3 +171,44 @@ async fn tokens_of_a_day_are_counted_over_restarts_and_begin_anew_at_midnight() 
     world.clock.advance(86_400_000 - now % 86_400_000);
     assert_eq!(say_as(&world, "kode_limited", "user:1").await.status(), 200, "a new day");
 }
+
+#[tokio::test]
+async fn what_keys_spend_is_told_to_each_its_own_and_to_an_administrator_all_of_it() {
+    let usage =
+        Usage { input_tokens: 12, output_tokens: 4, total_tokens: 16, cost_micros: 700, ..Usage::default() };
+    let script = || Script::new().text("ok").usage(usage);
+    let mut world = World::counting(limited(Limits::default()), (0..9).map(|_| script()));
+    let spent = async |world: &World, key: &str, day: usize| {
+        let told = world.get_as(key, "/api/usage").await;
+        assert_eq!(told.status, 200, "{}", told.json);
+        let keys = told.json["days"][day]["keys"].as_array().unwrap().clone();
+        let row = |row: &serde_json::Value| {
+            (
+                row["name"].as_str().unwrap().to_owned(),
+                row["tokens"].as_u64().unwrap(),
+                row["costMicros"].as_u64().unwrap(),
+            )
+        };
+        keys.iter().map(row).collect::<Vec<_>>()
+    };
+    for (key, agent) in [(ADMIN, "user:2"), ("kode_limited", "user:1"), (ADMIN, "user:1:a")] {
+        let accept = [("authorization", format!("Bearer {key}")), ("accept", "text/event-stream".into())];
+        let headers: Vec<_> = accept.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let path = format!("/api/agents/{agent}/messages");
+        let asked = crate::world::request(axum::http::Method::POST, &path, &headers, Some(say()));
+        axum::body::to_bytes(world.send(asked).await.into_body(), 1 << 20).await.unwrap();
+    }
+    for _ in 0..2 {
+        // Those of agents under its prefixes, whoever asked for them.
+        assert_eq!(spent(&world, "kode_limited", 0).await, [("limited".to_owned(), 32, 1_400)]);
+        let all = spent(&world, ADMIN, 0).await;
+        assert!(all.contains(&("limited".to_owned(), 32, 1_400)) && all.len() > 2, "{all:?}");
+        assert!(all.iter().any(|(_, tokens, cost)| (*tokens, *cost) == (48, 2_100)), "{all:?}");
+        assert_eq!(spent(&world, &token("1"), 0).await, [], "a token is no key");
+        world.start_again();
+    }
+    let now = kode_core::clock::Clock::now(&*world.clock);
+    world.clock.advance(86_400_000 - now % 86_400_000);
+    assert_eq!(spent(&world, "kode_limited", 0).await, [("limited".to_owned(), 0, 0)]);
+    assert_eq!(spent(&world, "kode_limited", 1).await, [("limited".to_owned(), 32, 1_400)], "yesterday");
+}
