@@ -44,9 +44,10 @@ async fn none_of_twenty_secrets_is_in_anything_that_the_server_writes_or_says() 
     let reader = new_key(dir.path(), &["reader", "--prefix", "user:reader", "--right", "read"]);
     let log: Arc<Mutex<String>> = Arc::default();
     let lines = log.clone();
-    let server = Server::start_talkative(dir.path(), &TOLD, move |line| {
-        *lines.lock().unwrap() += &format!("{line}\n")
-    });
+    // Who has the secret of a cluster says where its other nodes reach it.
+    let env = [&TOLD[..], &[("KODE_NODE_URL", "http://127.0.0.1:9")]].concat();
+    let server =
+        Server::start_talkative(dir.path(), &env, move |line| *lines.lock().unwrap() += &format!("{line}\n"));
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = |path: &str| format!("{}{path}", server.base);
     let as_op = |method: &str, path: &str| http.request(method.parse().unwrap(), url(path)).bearer_auth(&key);
