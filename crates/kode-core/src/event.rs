@@ -3,6 +3,7 @@
 //! The shapes are a public contract. Events are made by [`crate::machine::project`] alone; nothing here
 //! decides when one is told.
 
+mod weight;
 mod with_channel;
 
 use std::fmt;

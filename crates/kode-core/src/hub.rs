@@ -15,8 +15,11 @@ use crate::store::{After, Head, Store, StoreError};
 
 /// Most events kept for one agent.
 const KEPT: usize = 1_024;
-/// Entries read from the journal at a time.
+/// Most entries read from the journal at a time.
 const PAGE: usize = 256;
+/// What a reader keeps of them, about, in bytes: it may be a slow one, and one of many. The rest is read again when its
+/// turn comes.
+const PAGE_BYTES: usize = 16 << 10;
 
 /// The feeds of all agents that someone writes or reads.
 #[derive(Default)]
@@ -231,13 +234,15 @@ pub struct Subscription {
     cursor: Cursor,
     closings: u64,
     page: VecDeque<Arc<Envelope>>,
+    /// How many entries are read at a time: fewer where they are long.
+    at_once: usize,
 }
 
 impl Subscription {
     pub(crate) fn new(agent: AgentId, feed: Arc<Feed>, store: Arc<dyn Store>, after: Cursor) -> Self {
         let signal = feed.signal.subscribe();
         let closings = signal.borrow().closings;
-        Self { agent, feed, store, signal, cursor: after, closings, page: VecDeque::new() }
+        Self { agent, feed, store, signal, cursor: after, closings, page: VecDeque::new(), at_once: PAGE }
     }
 
     /// The next event after the cursor; waits for it at the head. `None` once the agent is deleted. Cancel
@@ -297,16 +302,19 @@ impl Subscription {
     async fn read_journal(&mut self, until: Option<Told>) -> Result<bool, StoreError> {
         let mut after = After::Cursor(self.cursor);
         loop {
-            let entries = self.store.read(&self.agent, after, PAGE).await?;
+            let limit = self.at_once;
+            let entries = self.store.read(&self.agent, after, limit).await?;
             let is_told = |seq: Seq| until.is_none_or(|told| seq <= told.last);
             let told = entries.iter().filter(|e| is_told(e.seq)).flat_map(project);
             let told = told.filter(|e| e.cursor > self.cursor);
-            self.page = told.map(Arc::new).collect();
+            let (page, whole) = first_page(told);
+            self.at_once = if whole { (limit * 2).min(PAGE) } else { page.len().min(limit) };
+            self.page = page;
             if !self.page.is_empty() {
                 return Ok(true);
             }
             match entries.last() {
-                Some(last) if entries.len() == PAGE && is_told(last.seq) => after = After::Seq(last.seq),
+                Some(last) if entries.len() == limit && is_told(last.seq) => after = After::Seq(last.seq),
                 Some(_) | None => break,
             }
         }
@@ -315,6 +323,19 @@ impl Subscription {
         self.cursor = self.cursor.max(from);
         Ok(moved)
     }
+}
+
+/// As much as a reader keeps of what it was told, at least one event, and whether that is all.
+fn first_page(told: impl Iterator<Item = Envelope>) -> (VecDeque<Arc<Envelope>>, bool) {
+    let (mut page, mut bytes) = (VecDeque::new(), 0);
+    for envelope in told {
+        if bytes >= PAGE_BYTES {
+            return (page, false);
+        }
+        bytes += envelope.weight();
+        page.push_back(Arc::new(envelope));
+    }
+    (page, true)
 }
 
 /// A poisoned lock holds whole data here: every critical section only moves values.

@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use kode_pool::Pool;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,9 @@ use crate::metrics::Metrics;
 
 /// Bytes that the connection itself holds for a peer, and most of a request's head.
 const BUFFER: usize = 64 * 1024;
+/// Bytes that the system keeps for a peer that does not read, about half of what it really takes for them: left to
+/// itself it takes megabytes, for each of however many peers.
+const SENT_AHEAD: usize = 128 * 1024;
 /// How long to wait after the system could not give a connection, as when descriptors run out.
 const BREATH: Duration = Duration::from_millis(50);
 /// Requests at once over one HTTP/2 connection.
@@ -114,6 +118,9 @@ impl Server {
     fn connect(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
+        }
+        if let Err(error) = set_socket_send_buffer_size(&stream, SENT_AHEAD) {
+            tracing::debug!(%error, "a connection keeps its buffer");
         }
         let line = Line::new(
             stream,

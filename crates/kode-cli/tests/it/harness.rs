@@ -149,6 +149,14 @@ impl Server {
         tokio::time::timeout(PATIENCE, answer.text()).await.unwrap().unwrap()
     }
 
+    /// How much memory it has that nobody else has, in KiB.
+    pub(crate) fn own_memory_kb(&self) -> u64 {
+        let pid = self.process_id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("linux tells it");
+        line.trim().trim_end_matches(" kB").parse().expect("it is a number")
+    }
+
     /// `kill -9`, and gone when it returns.
     pub(crate) fn kill(self) {
         self.strike();

@@ -1,0 +1,128 @@
+//! Readers that stopped reading, by the hundred: what each costs the server, and whether others notice.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use kode_testkit::glm_emulator::{GlmEmulator, Reply};
+use kode_testkit::rounds::rounds;
+use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::harness::Server;
+
+/// What a stalled reader may cost.
+const MOST_KB: u64 = 64;
+/// The length of a flood: far more than a connection takes.
+const FLOOD: usize = 1 << 20;
+/// Turns of others that are measured.
+const TURNS: usize = 24;
+
+struct Bench {
+    _dir: TempDir,
+    _glm: GlmEmulator,
+    server: Server,
+}
+
+impl Bench {
+    /// A model that says `ok`, or as much as one flood.
+    async fn new() -> Self {
+        let (dir, glm) = (TempDir::new().unwrap(), GlmEmulator::start().await.unwrap());
+        glm.respond(|request| match request.last_message().to_string().contains("flood") {
+            true => Reply::text("flood ".repeat(FLOOD / 6)).pieces(128),
+            false => Reply::text("ok"),
+        });
+        let server = Server::start_with_glm(&dir, &glm.base_url(), "testid.testsecret", |_| {});
+        Self { _dir: dir, _glm: glm, server }
+    }
+
+    /// One turn, to its last event.
+    async fn turn(&self, agent: &str, text: &str) -> Duration {
+        let began = Instant::now();
+        let (status, sent) =
+            self.server.post(&format!("/api/agents/{agent}/messages"), &json!({ "text": text })).await;
+        assert_eq!(status, 202, "{sent}");
+        let told =
+            self.server.stream_text(&format!("/api/agents/{agent}/stream?since={}", sent["cursor"])).await;
+        assert!(told.contains("\"done\""), "{told}");
+        began.elapsed()
+    }
+
+    /// How long turns of an agent take that nobody floods: the middle one, and the slowest but for one.
+    async fn pace(&self) -> (Duration, Duration) {
+        let mut times = Vec::new();
+        for _ in 0..TURNS {
+            times.push(self.turn("other", "hello").await);
+        }
+        times.sort();
+        (times[TURNS / 2], times[TURNS - 2])
+    }
+
+    /// Readers of an agent who never read. Their systems take little for them.
+    fn stall(&self, agent: &str, count: u64) -> Vec<TcpStream> {
+        let address: SocketAddr = self.server.base.trim_start_matches("http://").parse().unwrap();
+        let request =
+            format!("GET /api/agents/{agent}/stream?since=0&follow=true HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        let reader = |_| {
+            let fd: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            sockopt::set_socket_recv_buffer_size(&fd, 4 << 10).unwrap();
+            connect(&fd, &address).unwrap();
+            let mut stream = TcpStream::from(fd);
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        };
+        (0..count).map(reader).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g10_stalled_readers_cost_little_and_others_do_not_notice() {
+    let bench = Bench::new().await;
+    let agents = rounds("agents with a hundred stalled readers", 3, 20);
+    let names: Vec<String> = (0..agents).map(|n| format!("flooded:{n}")).collect();
+    for name in &names {
+        bench.turn(name, "flood").await;
+    }
+    bench.pace().await;
+    let (middle, slow) = bench.pace().await;
+    let before = bench.server.own_memory_kb();
+    let stalled: Vec<TcpStream> = names.iter().flat_map(|name| bench.stall(name, 100)).collect();
+    begun(&stalled);
+    let (middle_then, slow_then) = bench.pace().await;
+    let each = bench.server.own_memory_kb().saturating_sub(before) / stalled.len() as u64;
+    let ratio = |now: Duration, then: Duration| then.as_secs_f64() / now.as_secs_f64();
+    println!(
+        "{} stalled readers: {each} KiB each; turns of others take {:.2} of before in the middle ({middle:?}), {:.2} at the slow end ({slow:?})",
+        stalled.len(),
+        ratio(middle, middle_then),
+        ratio(slow, slow_then),
+    );
+    assert!(each < MOST_KB, "{each} KiB each");
+    assert!(ratio(middle, middle_then) < 3.0, "others notice: {middle:?} before, {middle_then:?} then");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g10_many_readers_of_one_agent_share_one_copy_of_its_events() {
+    let bench = Bench::new().await;
+    bench.turn("alone", "flood").await;
+    // They wait before there is anything to read, and stop reading with the first of it.
+    bench.turn("watched", "hello").await;
+    let before = bench.server.own_memory_kb();
+    let stalled = bench.stall("watched", 544);
+    begun(&stalled);
+    bench.turn("watched", "flood").await;
+    let each = bench.server.own_memory_kb().saturating_sub(before) / stalled.len() as u64;
+    let copies = each as f64 * 1024.0 / FLOOD as f64;
+    println!("{} readers of one agent: {each} KiB each, {copies:.3} of what was told to each", stalled.len());
+    assert!(each < MOST_KB, "{each} KiB each");
+    assert!(copies < 0.1, "{copies} copies for each reader");
+}
+
+/// Returns once each has got the beginning of its stream.
+fn begun(readers: &[TcpStream]) {
+    for mut reader in readers {
+        reader.read_exact(&mut [0]).unwrap();
+    }
+}
