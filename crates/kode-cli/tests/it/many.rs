@@ -32,17 +32,6 @@ async fn make(server: &Server, numbers: std::ops::Range<u64>) {
     made.await;
 }
 
-/// Lets go of the node log of a store whose server has ended in order, as that does by itself once the log has grown:
-/// what a start reads of it is bounded by its size, and has nothing to do with how many agents there are.
-fn without_log(dir: &Path) {
-    for file in std::fs::read_dir(dir.join(".kode/.log")).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "jsonl") {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
-}
-
 /// How long it takes until a server on this store answers, in the middle of some starts.
 async fn start_time(dir: &Path) -> Duration {
     let mut times = Vec::new();
@@ -63,7 +52,6 @@ async fn g10_agents_that_were_put_away_leave_no_memory_and_no_work_at_the_start(
     let server = serve(few.path());
     make(&server, 0..10).await;
     assert!(server.terminate().success());
-    without_log(few.path());
     let of_few = start_time(few.path()).await;
 
     let count = rounds("agents made and put away", 2_000, 10_000);
@@ -76,7 +64,6 @@ async fn g10_agents_that_were_put_away_leave_no_memory_and_no_work_at_the_start(
     let (_, all) = server.get("/api/metrics").await;
     assert_eq!((&all["totalUsers"], &all["activeAgents"]), (&json!(count), &json!(64)));
     assert!(server.terminate().success());
-    without_log(many.path());
     let of_many = start_time(many.path()).await;
 
     let ratio = of_many.as_secs_f64() / of_few.as_secs_f64();

@@ -5,8 +5,8 @@
 //! agent is being deleted, that is done, and what comes before is passed over; so nothing of an agent that was deleted, or
 //! deleted and made again, ever comes back.
 //!
-//! A whole line that is bad is what a power loss leaves, or damage. Where the machine has not gone down it is damage, which
-//! is not touched: who takes the journal up refuses it.
+//! Where the machine has not gone down nothing is missing, and no journal is touched: what is bad in one is damage, and who
+//! takes the journal up refuses it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -15,7 +15,7 @@ use kode_core::id::{AgentId, Epoch};
 use kode_core::store::{StoreError, StoreResult};
 
 use super::record::{self, Record, Unreadable, What};
-use crate::chain::{Break, Chunk, Tip};
+use crate::chain::{Chunk, Tip};
 use crate::disk::{Access, Disk, DiskFile, content};
 use crate::error::{failed, found, incompatible};
 use crate::journal::{Journal, open_files};
@@ -47,7 +47,9 @@ pub(super) fn file(disk: &dyn Disk, name: &str, number: u64, since: Since) -> St
         if let Some(epoch) = told.gone {
             bury(disk, &agent, epoch)?;
         }
-        if catch_up(disk, &agent, &told, since)? {
+        // Where the machine ran all the time, the kernel has what was written: nothing is missing, and no journal has to be
+        // looked at, so a start takes no longer the more agents there are.
+        if since == Since::Running || catch_up(disk, &agent, &told)? {
             dirty.insert(agent);
         }
     }
@@ -120,16 +122,15 @@ fn bury(disk: &dyn Disk, agent: &AgentId, epoch: Epoch) -> StoreResult<()> {
 }
 
 /// Whether the agent is there, its journal having what the lines bring.
-fn catch_up(disk: &dyn Disk, agent: &AgentId, told: &Told<'_>, since: Since) -> StoreResult<bool> {
+fn catch_up(disk: &dyn Disk, agent: &AgentId, told: &Told<'_>) -> StoreResult<bool> {
     let doing = failed("replaying the node log");
     let Some(journal) = Journal::find(disk, agent, Access::Write)? else {
         return make(disk, agent, &Chain::of(&told.lines[told.since..])).map_err(doing);
     };
     let chain = Chain::of(&told.lines);
-    let (end, broken) = end_of(&journal, &chain)?;
-    let damaged = since == Since::Running && !matches!(broken, None | Some(Break::Torn));
+    let end = end_of(&journal, &chain)?;
     let (_, missing) = chain.from(end.tip);
-    if !missing.is_empty() && !damaged {
+    if !missing.is_empty() {
         tracing::warn!(%agent, bytes = missing.len(), "a journal got back from the node log what it had lost");
         let file = journal.into_last().into_source();
         // What is cut off is off the disk before anything stands in its place: a line of it that came back at the next
@@ -158,15 +159,16 @@ fn make(disk: &dyn Disk, agent: &AgentId, chain: &Chain<'_>) -> io::Result<bool>
     Ok(true)
 }
 
-/// Where the journal's good lines end, and why: looked for from the first line on that the log has, if the journal has what
+/// Where the journal's good lines end: looked for from the first line on that the log has, if the journal has what
 /// comes before it, else from the beginning.
-fn end_of(journal: &Journal<Box<dyn DiskFile>>, chain: &Chain<'_>) -> StoreResult<(Place, Option<Break>)> {
+fn end_of(journal: &Journal<Box<dyn DiskFile>>, chain: &Chain<'_>) -> StoreResult<Place> {
     let doing = failed("replaying the node log");
     let last = journal.last();
-    let Some(first) = chain.lines.first() else { return journal.walk_last(last.start()).map_err(doing) };
+    let walk = |from| journal.walk_last(from).map(|(end, _)| end).map_err(&doing);
+    let Some(first) = chain.lines.first() else { return walk(last.start()) };
     let before = last.seek(|head| head.seq < first.0.head.seq).map_err(&doing)?;
     let from = if before.tip.crc == first.0.prev { before } else { last.start() };
-    journal.walk_last(from).map_err(doing)
+    walk(from)
 }
 
 /// The lines of one agent, in the order in which they were written.

@@ -131,7 +131,7 @@ fn g7_damage_is_told_with_its_place_and_kept() {
 }
 
 #[test]
-fn g1_the_log_gives_a_journal_back_what_it_lost() {
+fn g1_after_a_power_loss_the_log_gives_a_journal_back_what_it_lost() {
     run(async {
         let (dir, agent) = written(5).await;
         let path = journal(&dir, "user:1");
@@ -143,6 +143,7 @@ fn g1_the_log_gives_a_journal_back_what_it_lost() {
             zeros
         }] {
             fs::write(&path, damage).unwrap();
+            fs::write(dir.path().join(".log/boot"), "an earlier start of the machine").unwrap();
             let store = FsStore::open(dir.path()).unwrap();
             assert_eq!(all(&store, &agent).await.len(), 5);
             drop(store);
