@@ -2,16 +2,12 @@
 
 use std::io;
 
-use kode_core::id::{AgentId, Epoch};
+use kode_core::id::AgentId;
 
 /// How a line that stands in its segment comes to survive a power loss.
 pub(crate) trait Commit: Send + Sync + 'static {
     /// Takes note of a line that stands in the agent's segment now. Never waits for the disk.
     fn note(&self, agent: &AgentId, line: &[u8]);
-
-    /// Takes note that an agent is being deleted, with all that was written under this epoch or an earlier one. Never
-    /// waits for the disk.
-    fn note_gone(&self, agent: &AgentId, epoch: Epoch);
 
     /// Whether so much was noted that the next writer had better commit before it notes more.
     fn is_behind(&self) -> bool;
@@ -48,8 +44,6 @@ pub(crate) struct Nowhere;
 
 impl Commit for Nowhere {
     fn note(&self, _agent: &AgentId, _line: &[u8]) {}
-
-    fn note_gone(&self, _agent: &AgentId, _epoch: Epoch) {}
 
     fn is_behind(&self) -> bool {
         false

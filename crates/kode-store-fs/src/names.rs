@@ -45,9 +45,12 @@ pub(crate) fn mark(disk: &dyn Disk, agent: &AgentId, epoch: Epoch) -> io::Result
 pub(crate) fn clear(disk: &dyn Disk, agent: &AgentId, told: bool) -> io::Result<()> {
     let mark = layout::mark(agent);
     let keep = || {
-        // Where it replaces a tombstone that is on the disk, what it tells must be there as well.
-        disk.open(&mark, Access::Write)?.sync()?;
-        disk.rename(&mark, &layout::tombstone(agent))
+        // A file of its own, not the mark under another name: a power loss may leave both names, and the next mark is
+        // written in its place.
+        if let Some(epoch) = epoch(disk, &mark)? {
+            write(disk, &layout::tombstone(agent), epoch)?.sync()?;
+        }
+        disk.remove_file(&mark)
     };
     found(if told { disk.remove_file(&mark) } else { keep() }).map(drop)
 }

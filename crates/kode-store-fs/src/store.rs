@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use kode_core::id::{AgentId, Epoch, Millis, Seq};
@@ -96,7 +97,14 @@ impl Store {
         batch: Batch,
         grade: Durability,
     ) -> StoreResult<()> {
-        self.under(lease, |held| held.writer.append(expected, batch, grade))
+        self.under(lease, |held| {
+            held.writer.append(expected, batch, grade)?;
+            // Entries of another store's epochs may be covered by a tombstone of this one, and are alive.
+            match held.writer.told().epoch < lease.epoch {
+                true => held.writer.settle_name(|| self.sync_names(&lease.agent)),
+                false => Ok(()),
+            }
+        })
     }
 
     /// Appends without waiting for a lock or a sync; gives the batch back where that is not possible.
@@ -148,7 +156,7 @@ impl Store {
             check_runs(runs, checkpoint::covered(self.disk(), &lease.agent)?)?;
             let find = || Journal::find(self.disk(), &lease.agent, Access::Read);
             let (Some(last), Some(journal)) = (runs.last(), find()?) else { return Ok(()) };
-            held.writer.settle_name(|| self.agents.sync(self.disk()))?;
+            held.writer.settle_name(|| self.sync_names(&lease.agent))?;
             if last.entry.seq > journal.last().header.after.seq {
                 held.writer.roll(journal.last_number() + 1)?;
             }
@@ -226,6 +234,12 @@ impl Store {
         Ok(epoch)
     }
 
+    /// Returns once the agent's directory, and the first names in it, are on the disk.
+    fn sync_names(&self, agent: &AgentId) -> io::Result<()> {
+        found(self.disk().sync_dir(agent.as_str()))?;
+        self.agents.sync(self.disk())
+    }
+
     pub(crate) fn renew(&self, lease: &Lease, ttl: Millis, now: Millis) -> StoreResult<Lease> {
         self.under(lease, |held| {
             held.expires = now.saturating_add(ttl);
@@ -238,7 +252,13 @@ impl Store {
         self.slots.enter(&lease.agent, |state| {
             let Ok(held) = state.in_force(lease.epoch) else { return Ok(()) };
             let begun = held.writer.has_begun();
+            // The record of a lease without entries covers what is alive, so that may not be left to the log.
+            let settled = match clean && !begun {
+                true => held.writer.settle_name(|| self.sync_names(&lease.agent)),
+                false => Ok(()),
+            };
             state.end();
+            settled?;
             if !clean {
                 return Ok(());
             }
@@ -253,7 +273,7 @@ impl Store {
     pub(crate) fn save_checkpoint(&self, lease: &Lease, checkpoint: &Checkpoint) -> StoreResult<()> {
         self.under(lease, |held| {
             held.writer.sync_to(checkpoint.seq)?;
-            held.writer.settle_name(|| self.agents.sync(self.disk()))?;
+            held.writer.settle_name(|| self.sync_names(&lease.agent))?;
             checkpoint::save(self.disk(), &lease.agent, checkpoint)
         })
     }
@@ -271,7 +291,7 @@ impl Store {
         self.under(lease, |held| match held.writer.told().seq {
             Seq::ZERO => Err(StoreError::Conflict { expected: Seq::ZERO.next(), actual: Seq::ZERO }),
             _ => {
-                held.writer.settle_name(|| self.agents.sync(self.disk()))?;
+                held.writer.settle_name(|| self.sync_names(&lease.agent))?;
                 blobs::put(self.disk(), &lease.agent, name, bytes)
             }
         })
@@ -306,19 +326,17 @@ impl Store {
         Ok(page.into_iter().collect())
     }
 
-    /// The tombstone is on the disk, and the log tells of the deletion, before the directory loses its name, and that before
-    /// it is emptied: so a crash leaves the whole agent, or nothing of it but its tombstone, and readers never meet half
-    /// of one.
+    /// The tombstone is on the disk before the directory loses its name, and that before it is emptied: so a
+    /// crash leaves the whole agent, or nothing of it but its tombstone, and readers never meet half of one.
     pub(crate) fn delete(&self, lease: &Lease) -> StoreResult<()> {
         self.writable()?;
         let (disk, agent) = (self.disk(), &lease.agent);
         self.slots.enter(agent, |state| {
             state.in_force(lease.epoch)?;
-            let commit = &self.tools.commit;
-            commit.note_gone(agent, lease.epoch);
             let remove = || {
+                // The log would not make anew what a tombstone covers.
+                self.sync_names(agent)?;
                 names::bury(disk, agent, lease.epoch)?;
-                commit.commit()?;
                 removal::unname(disk, agent)
             };
             reserve::even_when_full(disk, remove).map_err(failed("deleting an agent"))?;

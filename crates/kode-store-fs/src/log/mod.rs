@@ -16,7 +16,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kode_core::id::{AgentId, Epoch};
+use kode_core::id::AgentId;
 use kode_core::store::StoreResult;
 
 pub(crate) use self::group::Group;
@@ -210,10 +210,6 @@ impl Commit for NodeLog {
             noted.insert(agent.clone());
         }
         self.group.add(|pending| record::push(pending, agent, line));
-    }
-
-    fn note_gone(&self, agent: &AgentId, epoch: Epoch) {
-        self.group.add(|pending| record::push_gone(pending, agent, epoch));
     }
 
     fn is_behind(&self) -> bool {

@@ -2,20 +2,18 @@
 //!
 //! Pure: bytes in, values out. A file is lines of JSON like every other of the store: a header, then for each flush
 //! one line that says how much follows and how much before it is known to be on the disk, then the records of that
-//! flush. A record is an agent's name and the line of its journal, byte for byte, or that the agent is being deleted.
+//! flush. A record is an agent's name and the line of its journal, byte for byte.
 
-use kode_core::id::{AgentId, Epoch};
+use kode_core::id::AgentId;
 use serde::{Deserialize, Serialize};
 
 use crate::line::{self, Crc};
 
 /// The version of log files that this version reads and writes.
-/// The second knows of deletions.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 1;
 
 const AGENT: &[u8] = br#"{"agent":""#;
 const LINE: &[u8] = br#"","line":"#;
-const GONE: &[u8] = br#"","gone":"#;
 
 /// The first line of a file.
 #[derive(Serialize, Deserialize)]
@@ -55,14 +53,6 @@ pub(super) fn push(records: &mut Vec<u8>, agent: &AgentId, line: &[u8]) {
     records.extend_from_slice(b"}\n");
 }
 
-/// Adds that an agent is being deleted, with all that was written under this epoch or an earlier one.
-pub(super) fn push_gone(records: &mut Vec<u8>, agent: &AgentId, epoch: Epoch) {
-    records.extend_from_slice(AGENT);
-    records.extend_from_slice(agent.as_str().as_bytes());
-    records.extend_from_slice(GONE);
-    records.extend_from_slice(format!("{}}}\n", epoch.0).as_bytes());
-}
-
 /// The bytes of one flush.
 pub(super) fn flush(number: u64, synced: usize, records: &[u8]) -> Vec<u8> {
     let sum = Crc(crc32c::crc32c(records));
@@ -71,22 +61,13 @@ pub(super) fn flush(number: u64, synced: usize, records: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// One thing that happened to an agent.
+/// One line of a journal, as a log file has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record<'b> {
-    /// To whom.
+    /// Whose journal.
     pub agent: &'b str,
-    /// What.
-    pub what: What<'b>,
-}
-
-/// What a log file tells of an agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What<'b> {
-    /// A line of its journal, without the newline.
-    Line(&'b [u8]),
-    /// It is being deleted, with all that was written under this epoch or an earlier one.
-    Gone(Epoch),
+    /// The line, without its newline.
+    pub line: &'b [u8],
 }
 
 /// What is good of a file.
@@ -159,18 +140,9 @@ fn line_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
 
 fn record(bytes: &[u8]) -> Option<Record<'_>> {
     let rest = bytes.strip_prefix(AGENT)?;
-    // No id has a quotation mark.
-    let (agent, rest) = rest.split_at(memchr::memchr(b'"', rest)?);
-    let what = match (rest.strip_prefix(LINE), rest.strip_prefix(GONE)) {
-        (Some(line), _) => What::Line(line.strip_suffix(b"}")?),
-        (None, Some(epoch)) => What::Gone(Epoch(number(epoch.strip_suffix(b"}")?)?)),
-        (None, None) => return None,
-    };
-    Some(Record { agent: std::str::from_utf8(agent).ok()?, what })
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let at = memchr::memmem::find(rest, LINE)?;
+    let line = rest[at + LINE.len()..].strip_suffix(b"}")?;
+    Some(Record { agent: std::str::from_utf8(&rest[..at]).ok()?, line })
 }
 
 #[cfg(test)]
@@ -196,7 +168,7 @@ mod tests {
         let (bytes, ends) = file();
         let good = read(&bytes, 7).unwrap();
         assert_eq!((good.records.len(), good.end), (6, *ends.last().unwrap()));
-        assert_eq!(good.records[1], Record { agent: "user:1", what: What::Line(b"{\"crc\":\"0000000f\"}") });
+        assert_eq!(good.records[1], Record { agent: "user:1", line: b"{\"crc\":\"0000000f\"}" });
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             serde_json::from_slice::<serde_json::Value>(line).unwrap();
         }

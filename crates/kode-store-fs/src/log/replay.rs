@@ -1,9 +1,8 @@
 //! After a power loss: gives the journals the lines that the log has and they lack.
 //!
 //! A line is taken over where it goes on from the end of its agent's journal, by seq and by checksum. A journal that is
-//! missing is made from its first line on: a name need not be on the disk before the log is. Where the log says that an
-//! agent is being deleted, that is done, and what comes before is passed over; so nothing of an agent that was deleted, or
-//! deleted and made again, ever comes back.
+//! missing is made from its first line on, but for what its tombstone covers: a name need not be on the disk before the log
+//! is, and nothing of an agent that was deleted, or deleted and made again, ever comes back.
 //!
 //! Where the machine has not gone down nothing is missing, and no journal is touched: what is bad in one is damage, and who
 //! takes the journal up refuses it.
@@ -14,14 +13,14 @@ use std::io;
 use kode_core::id::{AgentId, Epoch};
 use kode_core::store::{StoreError, StoreResult};
 
-use super::record::{self, Record, Unreadable, What};
+use super::record::{self, Record, Unreadable};
 use crate::chain::{Chunk, Tip};
 use crate::disk::{Access, Disk, DiskFile, content};
 use crate::error::{failed, found, incompatible};
 use crate::journal::{Journal, open_files};
 use crate::line::{self, Header, Line};
 use crate::segment::Place;
-use crate::{layout, names, removal, stage};
+use crate::{layout, names, stage};
 
 /// What became of the machine since the log was replayed last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +42,10 @@ pub(super) fn file(disk: &dyn Disk, name: &str, number: u64, since: Since) -> St
     let bytes = content(&*file).map_err(&doing)?;
     let good = record::read(&bytes, number).map_err(|why| unreadable(name, &why))?;
     let mut dirty = BTreeSet::new();
-    for (agent, told) in by_agent(&good.records) {
-        if let Some(epoch) = told.gone {
-            bury(disk, &agent, epoch)?;
-        }
+    for (agent, lines) in by_agent(&good.records) {
         // Where the machine ran all the time, the kernel has what was written: nothing is missing, and no journal has to be
         // looked at, so a start takes no longer the more agents there are.
-        if since == Since::Running || catch_up(disk, &agent, &told)? {
+        if since == Since::Running || catch_up(disk, &agent, &lines)? {
             dirty.insert(agent);
         }
     }
@@ -83,51 +79,23 @@ fn unreadable(name: &str, why: &Unreadable) -> StoreError {
     }
 }
 
-/// What a file tells of one agent.
-#[derive(Default)]
-struct Told<'b> {
-    /// Its lines, in the order in which they were written.
-    lines: Vec<&'b [u8]>,
-    /// The epoch up to which it was deleted last.
-    gone: Option<Epoch>,
-    /// Where in the lines that was.
-    since: usize,
-}
-
-fn by_agent<'b>(records: &[Record<'b>]) -> BTreeMap<AgentId, Told<'b>> {
-    let mut all = BTreeMap::<AgentId, Told<'b>>::new();
+fn by_agent<'b>(records: &[Record<'b>]) -> BTreeMap<AgentId, Vec<&'b [u8]>> {
+    let mut lines = BTreeMap::new();
     for record in records {
-        let Ok(agent) = AgentId::new(record.agent) else { continue };
-        let told = all.entry(agent).or_default();
-        match record.what {
-            What::Line(line) => told.lines.push(line),
-            What::Gone(epoch) => (told.gone, told.since) = (Some(epoch), told.lines.len()),
+        if let Ok(agent) = AgentId::new(record.agent) {
+            lines.entry(agent).or_insert_with(Vec::new).push(record.line);
         }
     }
-    all
-}
-
-/// Ends a deletion that a crash may have cut off. An agent that was made again since is another one.
-fn bury(disk: &dyn Disk, agent: &AgentId, epoch: Epoch) -> StoreResult<()> {
-    let Some(journal) = Journal::find(disk, agent, Access::Read)? else { return Ok(()) };
-    let doing = failed("replaying the node log");
-    let end = journal.walk_last(journal.last().start()).map_err(&doing)?.0.tip.head;
-    if end.epoch <= epoch {
-        // Its mark stays: it may be that of an agent made again since.
-        removal::unname(disk, agent)
-            .and_then(|()| disk.remove_tree(&layout::going(agent)))
-            .map_err(&doing)?;
-    }
-    Ok(())
+    lines
 }
 
 /// Whether the agent is there, its journal having what the lines bring.
-fn catch_up(disk: &dyn Disk, agent: &AgentId, told: &Told<'_>) -> StoreResult<bool> {
+fn catch_up(disk: &dyn Disk, agent: &AgentId, lines: &[&[u8]]) -> StoreResult<bool> {
     let doing = failed("replaying the node log");
     let Some(journal) = Journal::find(disk, agent, Access::Write)? else {
-        return make(disk, agent, &Chain::of(&told.lines[told.since..])).map_err(doing);
+        return make(disk, agent, Chain::of(lines)).map_err(doing);
     };
-    let chain = Chain::of(&told.lines);
+    let chain = Chain::of(lines);
     let end = end_of(&journal, &chain)?;
     let (_, missing) = chain.from(end.tip);
     if !missing.is_empty() {
@@ -143,9 +111,11 @@ fn catch_up(disk: &dyn Disk, agent: &AgentId, told: &Told<'_>) -> StoreResult<bo
     Ok(true)
 }
 
-/// Makes an agent whose name was not on the disk, if the log has all that it began with.
-fn make(disk: &dyn Disk, agent: &AgentId, chain: &Chain<'_>) -> io::Result<bool> {
-    let (tip, bytes) = chain.from(Tip::first(agent));
+/// Makes an agent whose name was not on the disk, if the log has all that it began with. What a tombstone covers was
+/// deleted: no name with a tombstone that covers what is alive is left to the log.
+fn make(disk: &dyn Disk, agent: &AgentId, chain: Chain<'_>) -> io::Result<bool> {
+    let dead = names::epoch(disk, &layout::tombstone(agent))?.unwrap_or_default();
+    let (tip, bytes) = chain.above(dead).from(Tip::first(agent));
     if bytes.is_empty() {
         return Ok(false);
     }
@@ -183,8 +153,14 @@ impl<'b> Chain<'b> {
         Self { lines: lines.iter().filter_map(read).collect() }
     }
 
-    /// Where the chain ends that follows on a tip, and its bytes. Where two lines do, the later one was written by who knew better: a repair
-    /// had cut the other away.
+    /// Those of later epochs.
+    fn above(mut self, epoch: Epoch) -> Self {
+        self.lines.retain(|(line, _)| line.head.epoch > epoch);
+        self
+    }
+
+    /// Where the chain ends that follows on a tip, and its bytes. Where two lines do, the later one was written by who knew
+    /// better: a repair had cut the other away.
     fn from(&self, mut tip: Tip) -> (Tip, Vec<u8>) {
         let by_prev: HashMap<u32, usize> =
             self.lines.iter().zip(0..).map(|((line, _), at)| (line.prev.0, at)).collect();

@@ -1,21 +1,18 @@
 //! Agents that are made, deleted and made again between power cuts: whose names come back, and whose never do.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Epoch, Seq};
-use kode_core::store::{After, Durability, Lease, StoreResult};
+use kode_core::store::{After, Durability, Lease};
 use kode_testkit::rounds::rounds;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, id, step};
 
 use super::Dice;
 use super::power::{Making, put, small_log};
 use super::sim::SimDisk;
-use crate::commit::{Commit, Trust};
-use crate::disk::Disk;
 use crate::store::Store;
 
 /// What is known of one agent.
@@ -113,39 +110,4 @@ fn g1_agents_that_were_made_or_deleted_are_so_after_power_cuts() {
     for seed in 0..rounds("lives of three agents on a disk that loses power", 3_000, 100_000) {
         assert_eq!(survive(seed, small_log), Ok(()));
     }
-}
-
-/// The log without its word of deletions.
-struct Unaware(Arc<dyn Commit>);
-
-impl Commit for Unaware {
-    fn note(&self, agent: &AgentId, line: &[u8]) {
-        self.0.note(agent, line);
-    }
-
-    fn note_gone(&self, _agent: &AgentId, _epoch: Epoch) {}
-
-    fn is_behind(&self) -> bool {
-        self.0.is_behind()
-    }
-
-    fn commit(&self) -> io::Result<()> {
-        self.0.commit()
-    }
-
-    fn wants_retiring(&self) -> bool {
-        false
-    }
-
-    fn retire(&self, settle: &dyn Fn(&AgentId, Trust) -> io::Result<()>) -> io::Result<()> {
-        self.0.retire(settle)
-    }
-}
-
-#[test]
-fn a_log_that_does_not_tell_of_deletions_is_found_out() {
-    fn unaware(disk: Arc<dyn Disk>) -> StoreResult<Arc<dyn Commit>> {
-        Ok(Arc::new(Unaware(small_log(disk)?)))
-    }
-    assert!((0..500).any(|seed| survive(seed, unaware).is_err()), "a deleted agent never came back");
 }

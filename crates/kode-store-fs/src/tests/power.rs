@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kode_core::fact::{Entry, Fact};
-use kode_core::id::{AgentId, Epoch, Seq};
+use kode_core::id::{AgentId, Seq};
 use kode_core::store::{After, Catalog, Durability, Head, Leases, StoreError, StoreResult};
 use kode_testkit::rounds::rounds;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, chunk, id, step};
@@ -28,10 +28,6 @@ struct ByHand(NodeLog);
 impl Commit for ByHand {
     fn note(&self, agent: &AgentId, line: &[u8]) {
         self.0.note(agent, line);
-    }
-
-    fn note_gone(&self, agent: &AgentId, epoch: Epoch) {
-        self.0.note_gone(agent, epoch);
     }
 
     fn is_behind(&self) -> bool {

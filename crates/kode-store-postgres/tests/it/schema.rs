@@ -46,7 +46,7 @@ fn g7_a_schema_of_a_later_version_is_refused_and_kept() {
     run(async {
         let mut pen = Pen::take(&server.store().await, &id("a")).await;
         let written = pen.write_steps(&server.store().await, 1).await;
-        server.sql("INSERT INTO kode.migrations SELECT 99, 'later', now(), true, checksum, 0 FROM kode.migrations").await;
+        server.sql("INSERT INTO kode.migrations SELECT 99, 'later', now(), true, checksum, 0 FROM kode.migrations LIMIT 1").await;
         for refused in [PgStore::open(&server.url("")).await, PgStore::open_existing(&server.url("")).await] {
             let refused = refused.err();
             assert!(
