@@ -116,7 +116,6 @@ async fn g10_many_readers_of_one_agent_share_one_copy_of_its_events() {
     let each = bench.server.own_memory_kb().saturating_sub(before) / stalled.len() as u64;
     let copies = each as f64 * 1024.0 / FLOOD as f64;
     println!("{} readers of one agent: {each} KiB each, {copies:.3} of what was told to each", stalled.len());
-    assert!(each < MOST_KB, "{each} KiB each");
     assert!(copies < 0.1, "{copies} copies for each reader");
 }
 
