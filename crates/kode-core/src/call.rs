@@ -30,6 +30,21 @@ pub enum CallState {
     Sealed,
 }
 
+impl CallState {
+    /// How a call ended, as metrics and traces name it: what has not ended well, or been refused or closed, failed.
+    #[must_use]
+    pub fn outcome(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Denied => "denied",
+            Self::Sealed => "sealed",
+            Self::Failed | Self::Pending | Self::ApprovalRequired | Self::Approved | Self::Executing => {
+                "failed"
+            }
+        }
+    }
+}
+
 /// What a person or an expiry said of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]

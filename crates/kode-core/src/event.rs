@@ -138,6 +138,19 @@ pub enum DoneReason {
     Limit,
 }
 
+impl DoneReason {
+    /// As events, metrics and traces name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+            Self::Limit => "limit",
+        }
+    }
+}
+
 /// A stable code and a sentence for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {

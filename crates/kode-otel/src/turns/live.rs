@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use kode_core::call::{Call, CallState};
+use kode_core::call::Call;
 use kode_core::event::{DoneReason, Problem};
 use kode_core::fact::{CallProblem, Fact, NewCall};
 use kode_core::id::{CallId, MessageId};
@@ -162,7 +162,7 @@ impl Agent {
         let Some(mut span) = self.turn.as_mut().and_then(|turn| turn.tools.remove(&call.id)) else { return };
         span.update_name(named(EXECUTE_TOOL, &call.name));
         span.set_attribute(KeyValue::new(TOOL_NAME, call.name.clone()));
-        span.set_attribute(KeyValue::new(OUTCOME, outcome(call.state)));
+        span.set_attribute(KeyValue::new(OUTCOME, call.state.outcome()));
         if call.is_error {
             let code = problem.map_or("failed", |problem| problem.code.as_str());
             span.set_attribute(KeyValue::new(ERROR_TYPE, code.to_owned()));
@@ -176,7 +176,7 @@ impl Agent {
         turn.tools.clear();
         let span = span_of(&turn.context);
         span.set_attributes(spent(turn.usage));
-        span.set_attribute(KeyValue::new(REASON, told(reason)));
+        span.set_attribute(KeyValue::new(REASON, reason.name()));
         if reason == DoneReason::Failed {
             let code = error.map_or("failed", |error| error.code.as_str());
             span.set_attribute(KeyValue::new(ERROR_TYPE, code.to_owned()));
@@ -188,26 +188,4 @@ impl Agent {
 
 fn named(operation: &str, what: &str) -> String {
     if what.is_empty() { operation.to_owned() } else { format!("{operation} {what}") }
-}
-
-fn told(reason: DoneReason) -> &'static str {
-    match reason {
-        DoneReason::Completed => "completed",
-        DoneReason::Interrupted => "interrupted",
-        DoneReason::Failed => "failed",
-        DoneReason::Limit => "limit",
-    }
-}
-
-fn outcome(state: CallState) -> &'static str {
-    match state {
-        CallState::Completed => "completed",
-        CallState::Denied => "denied",
-        CallState::Sealed => "sealed",
-        CallState::Failed
-        | CallState::Pending
-        | CallState::ApprovalRequired
-        | CallState::Approved
-        | CallState::Executing => "failed",
-    }
 }

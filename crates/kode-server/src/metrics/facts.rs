@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use kode_core::call::{Call, CallState, Decision};
-use kode_core::event::DoneReason;
+use kode_core::call::{Call, Decision};
 use kode_core::fact::{Entry, Fact};
 use kode_core::id::Seq;
 use kode_core::message::Usage;
@@ -120,30 +119,14 @@ impl Metrics {
             Fact::JobStarted(_) => self.jobs.add(&[], 1),
             Fact::StepEnded { .. } => self.steps.add(&[], 1),
             Fact::TurnEnded { reason, .. } => {
-                let reason = match reason {
-                    DoneReason::Completed => "completed",
-                    DoneReason::Interrupted => "interrupted",
-                    DoneReason::Failed => "failed",
-                    DoneReason::Limit => "limit",
-                };
-                self.turns.add(&[reason], 1);
+                self.turns.add(&[reason.name()], 1);
             }
             _ => {}
         }
     }
 
     fn called(&self, call: &Call) {
-        let outcome = match call.state {
-            CallState::Completed => "completed",
-            CallState::Denied => "denied",
-            CallState::Sealed => "sealed",
-            CallState::Failed
-            | CallState::Pending
-            | CallState::ApprovalRequired
-            | CallState::Approved
-            | CallState::Executing => "failed",
-        };
-        self.tool_calls.add(&[&call.name, outcome], 1);
+        self.tool_calls.add(&[&call.name, call.state.outcome()], 1);
         if let Some(took) = call.duration_ms {
             #[expect(clippy::cast_precision_loss, reason = "no call takes so long that it would show")]
             self.tool_seconds.saw(&[&call.name], took as f64 / 1_000.0);
