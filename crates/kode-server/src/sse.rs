@@ -26,8 +26,9 @@ use crate::shown::Shown;
 
 /// Frames that are there already share a chunk up to this many bytes.
 const CHUNK: usize = 16 * 1024;
-/// A comment: keeps the line open, and is no event.
-const HEARTBEAT: &[u8] = b":\n\n";
+/// A comment: keeps the line open, and is no event. No empty line follows it: that would end an event, and clients that
+/// are in use (fetch-event-source, httpx-sse) give such a one to their users, with no data in it.
+const HEARTBEAT: &[u8] = b":\n";
 
 /// With which event a stream ends.
 enum End {
@@ -78,16 +79,33 @@ pub(crate) async fn open(
     Ok(reader.into_response())
 }
 
-/// The stream of one message, to the `done` that names it.
-pub(crate) fn of_message(
+/// How far a client had read that posts its message once more because it lost the stream of it.
+pub(crate) async fn seen(app: &App, id: &Reached, headers: &HeaderMap) -> Result<Cursor, ApiError> {
+    let Position::Reconnect(seen) = Position::of(headers, None)? else { return Ok(Cursor::ZERO) };
+    let live = app.pool.is_resident(id);
+    if let Some(view) = app.pool.look(id).await? {
+        position::check(seen, &view, live)?;
+        position::kept(app, id, seen, true).await?;
+    }
+    Ok(seen)
+}
+
+/// The stream of one message, to the `done` that names it, without what its client has seen.
+pub(crate) async fn of_message(
     app: &App,
     caller: &Caller,
     id: &Reached,
     channels: Channels,
-    message: MessageId,
-    cursor: Cursor,
+    (message, began): (MessageId, Cursor),
+    seen: Cursor,
 ) -> Response {
-    Reader::new(app, caller, id, cursor, channels, End::Message(message)).into_response()
+    // Read from its beginning: its `done` may be among what was seen.
+    let mut reader = Reader::new(app, caller, id, began, channels, End::Message(message));
+    reader.seen = seen;
+    if seen > began && !reader.look_ahead().await && reader.over {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    reader.into_response()
 }
 
 /// One client's place in an agent's events.
@@ -97,6 +115,8 @@ struct Reader {
     agent: AgentId,
     events: Subscription,
     channels: Channels,
+    /// Events up to here are read and not shown.
+    seen: Cursor,
     end: End,
     /// Frames that were read before the response began.
     ahead: String,
@@ -110,7 +130,8 @@ impl Reader {
         let events = app.pool.runtime().subscription(id, after);
         let (app, caller, agent) = (app.clone(), caller.clone(), (**id).clone());
         let _open = app.config.metrics.stream();
-        Self { app, caller, agent, events, channels, end, ahead: String::new(), over: false, _open }
+        let (seen, ahead) = (Cursor::ZERO, String::new());
+        Self { app, caller, agent, events, channels, seen, end, ahead, over: false, _open }
     }
 
     /// Reads what is there without waiting. Whether any of it is to be shown.
@@ -163,7 +184,7 @@ impl Reader {
     }
 
     async fn take(&mut self, envelope: &Arc<Envelope>, frames: &mut String) {
-        if self.channels.has(envelope.event.channel()) {
+        if envelope.cursor > self.seen && self.channels.has(envelope.event.channel()) {
             let shown = Shown::to(self.caller.reach(), envelope.clone());
             write!(frames, "id: {}\ndata: {}\n\n", envelope.cursor, shown.json())
                 .expect("a string takes everything");

@@ -145,7 +145,7 @@ impl Routing<'_> {
             Outcome::Answered(answer) if self.uncertain && self.owned.is_removal() && answer.is_missing() => {
                 Some(StatusCode::NO_CONTENT.into_response())
             }
-            Outcome::Answered(answer) => Some(self.answer(answer)),
+            Outcome::Answered(answer) => Some(self.answer(answer).await),
             Outcome::Elsewhere | Outcome::Unreached => None,
             Outcome::Unknown => {
                 self.uncertain = true;
@@ -201,13 +201,17 @@ impl Routing<'_> {
     }
 
     /// The peer's answer, or the stream that was asked for, which is read from the store here.
-    fn answer(&self, answer: Answer) -> Response {
+    async fn answer(&self, answer: Answer) -> Response {
         let asked = self.owned.message && self.owned.may_stream() && wants_stream(&self.parts.headers);
         let sent = asked.then(|| answer.told::<Queued>()).flatten();
         match (sent, self.channels()) {
             (Some(sent), Some(channels)) => {
                 let Subject { agent, caller, .. } = &self.subject;
-                sse::of_message(self.app, caller, agent, channels, sent.message_id, sent.cursor)
+                let message = (sent.message_id, sent.cursor);
+                match sse::seen(self.app, agent, &self.parts.headers).await {
+                    Ok(seen) => sse::of_message(self.app, caller, agent, channels, message, seen).await,
+                    Err(error) => error.into_response(),
+                }
             }
             _ => answer.response(),
         }

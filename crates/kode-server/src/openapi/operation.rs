@@ -78,8 +78,7 @@ impl Operation {
     }
 
     /// The header by which a browser goes on where its stream broke off.
-    pub(crate) fn hears_last_event_id(self) -> Self {
-        let says = "The last cursor that was seen; it wins over `since`.";
+    pub(crate) fn hears_last_event_id(self, says: &'static str) -> Self {
         self.hears("Last-Event-ID", says, json!({ "type": "string", "pattern": "^[0-9]+$" }))
     }
 

@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use kode_core::Outgoing;
 use kode_core::call::Decision;
 use kode_core::fact::SendMode;
-use kode_core::id::{CallId, TemplateId};
+use kode_core::id::{CallId, Cursor, TemplateId};
 use kode_core::message::Block;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub(super) fn operations() -> Vec<Operation> {
         sends("/api/chat/{userId}/messages", "chatMessage"),
         Operation::get("/api/chat/{userId}/stream", "chatStream", "Events of a user's agent, live.")
             .asks::<EventsQuery>(&["sessionId", "since", "channels", "follow"])
-            .hears_last_event_id()
+            .hears_last_event_id("The last cursor that was seen; it wins over `since`.")
             .streams("The events.")
             .gives_nothing(204, "A reconnect to an agent that has come to rest: there is no more.")
             .refuses(IDENTIFIED)
@@ -81,15 +81,18 @@ fn sends(path: &'static str, id: &'static str) -> Operation {
     Operation::post(path, id, "Send a message to a user's agent, which is taken up or made for it.")
         .asks::<EventsQuery>(&["channels"])
         .hears_idempotency_key()
+        .hears_last_event_id(messages::HEARS_SEEN)
         .takes::<ChatMessage>()
         .gives::<ChatQueued>(
             200,
             "The message is durable. With `accept: text/event-stream`, its stream instead.",
         )
         .streams("")
+        .gives_nothing(204, messages::NO_MORE)
         .refuses(IDENTIFIED)
         .refuses(MADE)
         .refuses(SENT)
+        .refuses(WATCHED)
         .refuses(KEYED)
         .refuses(TAKEN_UP)
 }
@@ -128,11 +131,14 @@ async fn send(
         trace: trace::of(&app, &headers),
     };
     let channels = query.channels()?;
+    let streams = messages::wants_stream(&headers);
+    let seen = if streams { sse::seen(&app, &agent_id, &headers).await? } else { Cursor::ZERO };
     let sent = messages::send(&app, user.caller(), &agent_id, body.template_id, message).await?;
-    if messages::wants_stream(&headers) {
-        return Ok(sse::of_message(&app, user.caller(), &agent_id, channels, sent.message, sent.cursor));
-    }
     let (message_id, cursor) = (sent.message, sent.cursor);
+    if streams {
+        let message = (message_id, cursor);
+        return Ok(sse::of_message(&app, user.caller(), &agent_id, channels, message, seen).await);
+    }
     Ok(Json(ChatQueued { success: true, agent_id: agent_id.into(), message: TOLD, message_id, cursor })
         .into_response())
 }

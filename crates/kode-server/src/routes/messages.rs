@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use kode_core::fact::SendMode;
-use kode_core::id::{MessageId, Seq, TemplateId};
+use kode_core::id::{Cursor, MessageId, Seq, TemplateId};
 use kode_core::machine::View;
 use kode_core::message::Block;
 use kode_core::{AgentSpec, Outgoing, Sent};
@@ -19,13 +19,18 @@ use crate::app::App;
 use crate::auth::{Caller, Reached};
 use crate::error::ApiError;
 use crate::extract::{AgentPath, ApiJson, ApiQuery};
-use crate::openapi::{IDENTIFIED, KEYED, LOOKED_UP, MADE, Operation, SENT, TAKEN_UP};
+use crate::openapi::{IDENTIFIED, KEYED, LOOKED_UP, MADE, Operation, SENT, TAKEN_UP, WATCHED};
 use crate::position::EventsQuery;
 use crate::routes::{PAGE, PAGE_MAX, page};
 use crate::shape::{Messages, Queued};
 use crate::{idempotency, sse, trace};
 
 const MESSAGES: &str = "/api/agents/{agentId}/messages";
+/// What `Last-Event-ID` means to a route that sends a message, and when it answers 204.
+pub(super) const HEARS_SEEN: &str =
+    "With a repeat that accepts the stream: the last cursor that was seen of it.";
+pub(super) const NO_MORE: &str =
+    "A repeat by a client that has seen that stream to its end: there is no more.";
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/agents/{agentId}/messages", post(create).get(history))
@@ -40,15 +45,18 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .asks::<EventsQuery>(&["channels"])
         .hears_idempotency_key()
+        .hears_last_event_id(HEARS_SEEN)
         .takes::<NewMessage>()
         .gives::<Queued>(
             202,
             "The message is durable; `cursor` is where a stream begins that shows what it causes.",
         )
         .streams("With `accept: text/event-stream`: the stream of the message, to the `done` that names it.")
+        .gives_nothing(204, NO_MORE)
         .refuses(IDENTIFIED)
         .refuses(MADE)
         .refuses(SENT)
+        .refuses(WATCHED)
         .refuses(KEYED)
         .refuses(TAKEN_UP),
         Operation::get(MESSAGES, "listMessages", "The history, oldest first.")
@@ -122,9 +130,12 @@ async fn create(
         trace: trace::of(&app, &headers),
     };
     let channels = query.channels()?;
+    let streams = wants_stream(&headers);
+    let seen = if streams { sse::seen(&app, &id, &headers).await? } else { Cursor::ZERO };
     let sent = send(&app, &caller, &id, body.template_id, message).await?;
-    if wants_stream(&headers) {
-        return Ok(sse::of_message(&app, &caller, &id, channels, sent.message, sent.cursor));
+    if streams {
+        let message = (sent.message, sent.cursor);
+        return Ok(sse::of_message(&app, &caller, &id, channels, message, seen).await);
     }
     Ok(queued(id, sent))
 }

@@ -38,7 +38,7 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/api/agents/{agentId}/stream", "streamEvents", "Events of an agent, live.")
             .asks::<EventsQuery>(&["since", "channels", "follow"])
-            .hears_last_event_id()
+            .hears_last_event_id("The last cursor that was seen; it wins over `since`.")
             .streams("The events, to the `done` with which the agent comes to rest.")
             .gives_nothing(204, "A reconnect to an agent that has come to rest: there is no more.")
             .refuses(IDENTIFIED)

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use kode_testkit::scripted_model::Script;
 use serde_json::{Value, json};
 
-use crate::world::{Frame, Listener, World, kinds, request, settle};
+use crate::world::{Answer, Frame, Listener, World, kinds, request, settle};
 
 #[tokio::test]
 async fn g1_a_202_names_the_message_and_the_cursor_from_which_all_that_it_causes_is_shown() {
@@ -115,6 +115,35 @@ async fn whoever_accepts_a_stream_gets_that_of_the_message_up_to_its_own_done() 
     assert_eq!((dones(&first), dones(&second)), (1, 2), "the second's shows the turn that it waited for");
     assert_eq!(first.last().unwrap().data["event"]["messageIds"], json!(["msg_1"]));
     assert_eq!(second.last().unwrap().data["event"]["messageIds"], json!(["msg_2"]));
+}
+
+#[tokio::test]
+async fn g4_whoever_lost_a_messages_stream_posts_it_again_and_gets_what_is_left_of_it() {
+    let world = World::held(10);
+    let path = "/api/agents/a/messages";
+    let post = async |seen: &str| {
+        let headers = [("accept", "text/event-stream"), ("idempotency-key", "k"), ("last-event-id", seen)];
+        let body = Some(json!({ "text": "one" }));
+        world.send(request(axum::http::Method::POST, path, &headers, body)).await
+    };
+    let mut lost = Listener::of(post("").await);
+    let mut seen = vec![lost.next().await.unwrap().id];
+    world.gate.arrived().await;
+    let again = Listener::of(post(&seen[0].to_string()).await);
+    world.gate.open();
+    seen.extend(again.rest().await.iter().map(|frame| frame.id));
+    let all = Listener::of(post("").await).rest().await;
+    let ids: Vec<u64> = all.iter().map(|frame| frame.id).collect();
+    assert_eq!(ids[ids.iter().position(|id| *id == seen[0]).unwrap()..], seen, "none twice, none missing");
+
+    // Whoever has seen the end is told so, also when the agent has gone on since.
+    let (last, before) = (ids[ids.len() - 1].to_string(), ids[ids.len() - 2].to_string());
+    world.turn("a", "two").await;
+    assert_eq!(post(&last).await.status(), 204);
+    assert_eq!(Listener::of(post(&before).await).rest().await, all[all.len() - 1..]);
+    assert_eq!(Answer::of(post("x").await).await.refusal(), (400, "invalid_cursor"));
+    assert_eq!(Answer::of(post(&u64::MAX.to_string()).await).await.refusal(), (400, "cursor_from_future"));
+    assert_eq!(world.get(path).await.json["messages"].as_array().unwrap().len(), 4, "it was sent once");
 }
 
 #[tokio::test]

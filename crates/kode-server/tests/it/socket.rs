@@ -70,7 +70,7 @@ impl Client {
                 return None;
             }
             match &block[before..] {
-                "\n" if block.starts_with(':') => block.clear(),
+                line if line.starts_with(':') => block.truncate(before),
                 "\n" => return Some(Frame::parse(block.trim_end())),
                 _ => {}
             }

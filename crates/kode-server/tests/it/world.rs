@@ -314,7 +314,9 @@ impl Listener {
     /// The next block of lines, comment or event; `None` at the end.
     pub(crate) async fn block(&mut self) -> Option<String> {
         loop {
-            if let Some((block, rest)) = self.buffer.split_once("\n\n") {
+            // A comment is a line; it needs no empty one behind it.
+            let end = if self.buffer.starts_with(':') { "\n" } else { "\n\n" };
+            if let Some((block, rest)) = self.buffer.split_once(end) {
                 let (block, rest) = (block.to_owned(), rest.to_owned());
                 self.buffer = rest;
                 return Some(block);
