@@ -12,6 +12,11 @@ pub(crate) fn place(agent: &AgentId, me: &str, nodes: &[Node]) -> usize {
     nodes.iter().filter(|node| node.id != me && (score(agent, &node.id), node.id.as_str()) > mine).count()
 }
 
+/// The one of them that an agent belongs to, if there is any.
+pub(crate) fn first<'n>(agent: &AgentId, nodes: impl Iterator<Item = &'n Node>) -> Option<&'n Node> {
+    nodes.max_by_key(|node| (score(agent, &node.id), node.id.as_str()))
+}
+
 /// The same on every machine and in every version: nodes of two versions share a store.
 fn score(agent: &AgentId, node: &str) -> u64 {
     let bytes = node.bytes().chain([0]).chain(agent.as_str().bytes());
@@ -41,6 +46,7 @@ mod tests {
             nodes.iter().map(|node| (place(agent, &node.id, nodes), node.id.clone())).collect();
         order.sort();
         assert!(order.iter().enumerate().all(|(at, (place, _))| at == *place), "each place is taken once");
+        assert_eq!(first(agent, nodes.iter()).unwrap().id, order[0].1);
         order.into_iter().map(|(_, id)| id).collect()
     }
 

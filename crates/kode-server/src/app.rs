@@ -32,9 +32,14 @@ impl App {
         Self { pool, config: Arc::new(config), shutdown, started, users }
     }
 
-    /// Whether the server takes new work.
+    /// Whether the server takes no new work.
     pub(crate) fn is_draining(&self) -> bool {
-        self.shutdown.is_cancelled() || self.pool.is_draining()
+        self.is_closing() || self.pool.is_draining()
+    }
+
+    /// Whether it only ends what is under way.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.shutdown.is_cancelled()
     }
 
     /// Refuses a template that is not registered.

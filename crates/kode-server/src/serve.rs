@@ -30,9 +30,11 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Requests at once over one HTTP/2 connection.
 const STREAMS_AT_ONCE: u32 = 128;
 
-/// Serves until `shutdown` is cancelled: then no connection is accepted, streams end, and requests under way
-/// have [`ServerConfig::drain`] to end. The pool is left as it is: the host calls
-/// [`Pool::resume_unfinished`] at the start and [`Pool::shutdown`] when this has returned.
+/// Serves until `shutdown` is cancelled: then no connection is accepted behind those that wait for it, streams end, and
+/// requests under way have [`ServerConfig::drain`] to end. The pool is left as it is: the host calls
+/// [`Pool::resume_unfinished`] at the start, and at the end [`Pool::shutdown`] and cancels when that has returned. Between
+/// the two the door is open: `/readyz` says that the server drains, what runs is told to its readers to the end, and what
+/// changes an agent is forwarded to the other nodes, or refused with 503 `draining` where there is none.
 ///
 /// # Errors
 /// The listener's address cannot be read: it is no listener.
@@ -57,11 +59,20 @@ pub async fn serve_router(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
-    let server =
-        Server { config, router, connections: TaskTracker::new(), shutdown, cut: CancellationToken::new() };
+    let places = config.max_connections.clamp(1, Semaphore::MAX_PERMITS);
+    let server = Server {
+        config,
+        router,
+        places: Arc::new(Semaphore::new(places)),
+        connections: TaskTracker::new(),
+        shutdown,
+        cut: CancellationToken::new(),
+    };
     tracing::info!(%address, "listening");
     server.accept_all(&listener).await;
-    drop(listener);
+    if let Err(error) = server.accept_what_waits(listener) {
+        tracing::warn!(%error, "connections that waited to be accepted are cut off");
+    }
     server.end().await;
     Ok(())
 }
@@ -89,6 +100,8 @@ pub async fn serve_metrics(
 struct Server {
     config: ServerConfig,
     router: Router,
+    /// How many more connections there may be.
+    places: Arc<Semaphore>,
     connections: TaskTracker,
     shutdown: CancellationToken,
     /// Cancelled when connections must end as they are.
@@ -97,12 +110,11 @@ struct Server {
 
 impl Server {
     async fn accept_all(&self, listener: &TcpListener) {
-        let places = Arc::new(Semaphore::new(self.config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return,
-                accepted = accept(listener, places.clone()) => accepted,
+                accepted = accept(listener, self.places.clone()) => accepted,
             };
             match accepted {
                 Ok((stream, place)) => self.connect(stream, place),
@@ -113,6 +125,24 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Takes those that the system has already told that they are connected: they are answered like the others.
+    fn accept_what_waits(&self, listener: TcpListener) -> io::Result<()> {
+        // Asked without the runtime, which may not have heard of them yet.
+        let listener = listener.into_std()?;
+        while let Ok(place) = self.places.clone().try_acquire_owned() {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true)?;
+                    self.connect(TcpStream::from_std(stream)?, place);
+                }
+                Err(error) if is_the_peers(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn connect(&self, stream: TcpStream, place: OwnedSemaphorePermit) {

@@ -23,6 +23,9 @@ use crate::{log, panics};
 /// start.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// What the process ends with when it was told to stop twice: as one that Ctrl-C ended.
+const TOLD_TWICE: i32 = 130;
+
 /// How long the last traces may take to a collector, when all else is done.
 const FLUSH: Duration = Duration::from_secs(3);
 
@@ -95,7 +98,8 @@ async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure
     })
 }
 
-/// Serves, takes up what the last server left unfinished, and ends in order.
+/// Serves, takes up what the last server left unfinished, and ends in order: the door stays open until the agents are put
+/// away.
 async fn until_told(
     (listener, metrics): (TcpListener, Option<TcpListener>),
     pool: Pool,
@@ -103,21 +107,30 @@ async fn until_told(
     config: ServerConfig,
     access: Access,
 ) -> Result<(), Failure> {
-    let stop = CancellationToken::new();
+    let (stop, close) = (CancellationToken::new(), CancellationToken::new());
     tokio::spawn(stop_on_signal(stop.clone())?);
-    tokio::spawn(access.watch(stop.clone()));
+    tokio::spawn(access.watch(close.clone()));
     if let Some(listener) = metrics {
-        let (pool, metrics, stop) = (pool.clone(), config.metrics.clone(), stop.clone());
+        let (pool, metrics, close) = (pool.clone(), config.metrics.clone(), close.clone());
         tokio::spawn(async move {
-            if let Err(error) = kode_server::serve_metrics(listener, pool, metrics, stop).await {
+            if let Err(error) = kode_server::serve_metrics(listener, pool, metrics, close).await {
                 tracing::error!(%error, "metrics are no longer told");
             }
         });
     }
     let joined = joined.map(Arc::new);
     tokio::spawn(go_on(pool.clone(), joined.clone()));
-    let served = kode_server::serve(listener, pool.clone(), config, stop).await;
-    pool.shutdown(GRACE).await;
+    let serving = async {
+        let served = kode_server::serve(listener, pool.clone(), config, close.clone()).await;
+        stop.cancel();
+        served
+    };
+    let draining = async {
+        stop.cancelled().await;
+        pool.shutdown(GRACE).await;
+        close.cancel();
+    };
+    let (served, ()) = tokio::join!(serving, draining);
     if let Some(joined) = joined {
         joined.leave();
     }
@@ -139,12 +152,18 @@ fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, F
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping: no new requests are taken");
+        let mut told = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        told().await;
+        tracing::info!("stopping: no new work is taken, and what runs has {GRACE:?} to end");
         stop.cancel();
+        told().await;
+        tracing::warn!("told to stop again: what still runs is left as it is, and goes on at the next start");
+        std::process::exit(TOLD_TWICE);
     })
 }
 

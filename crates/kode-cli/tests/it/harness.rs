@@ -118,10 +118,15 @@ impl Server {
 
     /// Asks it to stop, and waits until it has.
     pub(crate) fn terminate(&self) -> ExitStatus {
+        self.signal(Signal::TERM);
         let mut child = self.child.lock().expect("nothing panics while it holds this lock");
-        let pid = Pid::from_child(&child);
-        rustix::process::kill_process(pid, Signal::TERM).expect("the server runs");
         child.wait().expect("the server is a child")
+    }
+
+    /// Sends it a signal, and waits for nothing.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.lock().expect("nothing panics while it holds this lock");
+        rustix::process::kill_process(Pid::from_child(&child), signal).expect("the server runs");
     }
 
     /// The number of the process.

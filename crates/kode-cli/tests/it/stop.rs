@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use kode_testkit::glm_emulator::{Gate, GlmEmulator, Reply, Request};
 use kode_testkit::rounds::rounds;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -155,4 +156,59 @@ async fn g1_g3_g4_sigterm_under_many_live_turns_loses_and_doubles_nothing() {
     println!(
         "{agents} live turns: the end took {took:?}; {late} messages were taken meanwhile; 0 lost, 0 doubled"
     );
+}
+
+/// A server with one turn that waits at the model, told to stop.
+async fn draining(dir: &TempDir, glm: &GlmEmulator, gate: &Gate) -> Server {
+    let held = gate.clone();
+    glm.respond(move |_| Reply::text("one two three").pieces(3).held_by(&held));
+    let server = start(dir, glm);
+    let (status, _) = server.post("/api/agents/user:1/messages", &json!({ "text": "hello" })).await;
+    assert_eq!(status, 202);
+    tokio::time::timeout(PATIENCE, glm.request(0)).await.expect("the turn is live");
+    server.signal(Signal::TERM);
+    let mut beat = tokio::time::interval(Duration::from_millis(5));
+    while server.get("/readyz").await.0 == 200 {
+        beat.tick().await;
+    }
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_drains_tells_what_runs_to_its_end_and_takes_nothing_new() {
+    let (dir, glm, gate) = (TempDir::new().unwrap(), GlmEmulator::start().await.unwrap(), Gate::closed());
+    let server = draining(&dir, &glm, &gate).await;
+    let (status, refused) = server.get("/readyz").await;
+    assert_eq!((status, &refused["code"]), (503, &json!("draining")));
+    assert_eq!(server.get("/healthz").await.0, 200);
+    for agent in ["user:1", "user:2"] {
+        let path = format!("/api/agents/{agent}/messages");
+        let (status, refused) = server.post(&path, &json!({ "text": "more" })).await;
+        assert_eq!((status, &refused["code"]), (503, &json!("draining")), "{refused}");
+    }
+    let mut stream = server.stream("/api/agents/user:1/stream?since=0").await;
+    assert_eq!(stream.status(), 200, "a reader may come still");
+    gate.open();
+    let mut told = String::new();
+    while let Some(piece) = stream.chunk().await.expect("the stream ends in order") {
+        told.push_str(&String::from_utf8_lossy(&piece));
+    }
+    assert!(told.contains("\"type\":\"done\""), "{told}");
+    assert!(server.until_ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_told_twice_to_stop_waits_for_nothing() {
+    let (dir, glm, gate) = (TempDir::new().unwrap(), GlmEmulator::start().await.unwrap(), Gate::closed());
+    let server = draining(&dir, &glm, &gate).await;
+    server.signal(Signal::INT);
+    assert_eq!(server.until_ended().await.code(), Some(130));
+    gate.open();
+    drop(server);
+    let server = start(&dir, &glm);
+    server.until_ready("user:1").await;
+    let events = server.events("user:1").await;
+    let dones: Vec<_> = events.iter().filter(|event| event["event"]["type"] == "done").collect();
+    assert_eq!(dones.len(), 1, "the turn went on at the next start: {events:?}");
+    assert_eq!(dones[0]["event"]["reason"], "completed");
 }

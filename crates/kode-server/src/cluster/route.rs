@@ -13,7 +13,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use kode_core::id::{AgentId, Cursor, Epoch, MessageId};
+use kode_core::id::{AgentId, Cursor, MessageId};
 use kode_core::store::Node;
 use kode_pool::Route;
 use serde::Deserialize;
@@ -95,7 +95,7 @@ impl Routing<'_> {
     /// A peer's request: it runs here, or the peer looks again.
     async fn once(self) -> Response {
         match self.app.pool.route(&self.subject.agent).await {
-            Ok(Route::There { .. } | Route::Nowhere) => elsewhere().into_response(),
+            Ok(Route::There(_) | Route::Nowhere) => elsewhere().into_response(),
             // What is wrong with the store the handler meets as well, and says.
             Ok(Route::Here) | Err(_) => self.here().await,
         }
@@ -107,13 +107,13 @@ impl Routing<'_> {
         loop {
             let answered = match self.app.pool.route(&self.subject.agent).await {
                 Ok(Route::Here) => Some(self.here().await).filter(|response| !is_elsewhere(response)),
-                Ok(Route::There { node, epoch }) => self.there(&node, epoch).await,
+                Ok(Route::There(node)) => self.there(&node).await,
                 Ok(Route::Nowhere) => None,
                 Err(error) => return ApiError::from(error).into_response(),
             };
             match answered {
                 Some(answered) => return answered,
-                None if Instant::now() >= until || self.app.is_draining() => {
+                None if Instant::now() >= until || self.app.is_closing() => {
                     return elsewhere().into_response();
                 }
                 None => tokio::time::sleep(LOOK).await,
@@ -130,7 +130,7 @@ impl Routing<'_> {
     }
 
     /// Forwards it. None where the node does not have the agent any more, or nobody knows what came of it.
-    async fn there(&mut self, node: &Node, epoch: Epoch) -> Option<Response> {
+    async fn there(&mut self, node: &Node) -> Option<Response> {
         if self.owned.message && !self.parts.headers.contains_key(KEY) {
             self.parts.headers.insert(KEY, fresh_key());
         }
@@ -139,7 +139,7 @@ impl Routing<'_> {
             biased;
             outcome = forwarding => outcome,
             // It was stopped, or cut off: who has the agent next is asked instead.
-            () = self.is_elsewhere(node, epoch) => Outcome::Unknown,
+            () = self.is_elsewhere(node) => Outcome::Unknown,
         };
         match outcome {
             Outcome::Answered(answer) if self.uncertain && self.owned.is_removal() && answer.is_missing() => {
@@ -180,17 +180,14 @@ impl Routing<'_> {
     }
 
     /// Returns once the agent is not that node's any more, by the store.
-    async fn is_elsewhere(&self, node: &Node, epoch: Epoch) {
+    async fn is_elsewhere(&self, node: &Node) {
         let lease = Duration::from_millis(self.app.pool.runtime().lease_ttl());
         let mut missed = 0;
         loop {
             tokio::time::sleep((lease / 3).clamp(STILL.0, STILL.1)).await;
             match self.app.pool.route(&self.subject.agent).await {
-                Ok(Route::There { node: now, epoch: term }) if now.id == node.id && term == epoch => {
-                    missed = 0
-                }
-                // It may have been put away and be opened again by this very request.
-                Ok(Route::There { node: now, .. }) if now.id == node.id => missed = 0,
+                // Maybe under another lease: it may have been put away and be opened again by this very request.
+                Ok(Route::There(now)) if now.id == node.id => missed = 0,
                 Err(_) => {}
                 Ok(_) => missed += 1,
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kode_testkit::glm_emulator::GlmEmulator;
 use kode_testkit::servers::free_port;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -37,21 +37,16 @@ pub(super) struct Node {
 }
 
 impl Node {
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.server.process_id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
-    }
-
     pub(super) fn stop(&self) {
-        self.signal(Signal::STOP);
+        self.server.signal(Signal::STOP);
     }
 
     pub(super) fn wake(&self) {
-        self.signal(Signal::CONT);
+        self.server.signal(Signal::CONT);
     }
 
     pub(super) fn drain(&self) {
-        self.signal(Signal::TERM);
+        self.server.signal(Signal::TERM);
     }
 }
 
@@ -97,16 +92,19 @@ impl Cluster {
         let mut cluster = Self { dir, glm, store, nodes: Vec::new(), dice, log };
         for nth in 0..3 {
             let address = format!("127.0.0.1:{}", free_port().unwrap());
-            cluster.nodes.push(Mutex::new(Arc::new(cluster.launch(nth, &address))));
+            let node = cluster.launch(nth, &address).await;
+            cluster.nodes.push(Mutex::new(Arc::new(node)));
         }
         cluster
     }
 
-    fn launch(&self, nth: usize, address: &str) -> Node {
+    /// On a thread of its own, since it waits for the node, and clients in the same task must not.
+    async fn launch(&self, nth: usize, address: &str) -> Node {
         let id = format!("node-{nth}");
         let (log, name) = (self.log.clone(), id.clone());
         let command = command(self.dir.path(), &self.store, &self.glm, &id, address);
-        let server = Server::launch(command, move |line| log.lock().unwrap().push(format!("{name}: {line}")));
+        let note = move |line: &str| log.lock().unwrap().push(format!("{name}: {line}"));
+        let server = tokio::task::spawn_blocking(move || Server::launch(command, note)).await.unwrap();
         Node { server }
     }
 
@@ -115,9 +113,9 @@ impl Cluster {
     }
 
     /// Starts a node that is gone where it was.
-    pub(super) fn start_again(&self, nth: usize) {
+    pub(super) async fn start_again(&self, nth: usize) {
         let address = self.node(nth).server.base.trim_start_matches("http://").to_owned();
-        let node = self.launch(nth, &address);
+        let node = self.launch(nth, &address).await;
         *self.nodes[nth].lock().unwrap() = Arc::new(node);
     }
 

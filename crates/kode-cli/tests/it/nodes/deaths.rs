@@ -85,7 +85,7 @@ async fn end_of_owner(cluster: &Cluster, agent: &str, nth: u64) -> Option<Death>
     if stopped {
         node.wake();
     } else {
-        cluster.start_again(owner);
+        cluster.start_again(owner).await;
     }
     Some(Death { failover })
 }

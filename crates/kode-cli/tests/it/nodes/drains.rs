@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use kode_testkit::glm_emulator::{Gate, Reply};
 use kode_testkit::rounds::rounds;
 use serde_json::json;
 
@@ -57,7 +58,7 @@ async fn drains(backend: Option<Backend>, name: &str) -> String {
                 node.drain();
                 let ended = tokio::time::timeout(Duration::from_secs(60), node.server.until_ended());
                 assert!(ended.await.expect("a node that drains ends").success(), "round {round}");
-                cluster.start_again(nth);
+                cluster.start_again(nth).await;
             }
         }
         over.store(true, Ordering::Relaxed);
@@ -83,4 +84,66 @@ async fn g1_g4_rolling_drains_fail_no_request_that_is_tried_twice_on_redis() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_g4_rolling_drains_fail_no_request_that_is_tried_twice_on_postgres() {
     println!("{}", drains(Backend::postgres(), "postgres").await);
+}
+
+/// While a turn keeps it from ending, a node that was told to stop is a door like any other.
+async fn a_node_that_drains_forwards(backend: Option<Backend>) {
+    let Some(backend) = backend else { return };
+    let cluster = Cluster::start_calm(backend.url()).await;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    cluster.glm.respond(move |request| {
+        let slow = request.last_message().to_string().contains("slowly");
+        let reply = Reply::text("one two three").pieces(3);
+        if slow { reply.held_by(&held) } else { reply }
+    });
+    let node = cluster.node(0);
+    let (status, queued) =
+        node.server.post("/api/agents/user:slow/messages", &json!({ "text": "slowly" })).await;
+    assert_eq!(status, 202, "{queued}");
+    cluster.glm.request(0).await;
+    node.drain();
+    until_draining(&node).await;
+
+    let (status, queued) = node.server.post("/api/agents/user:new/messages", &json!({ "text": "hi" })).await;
+    assert_eq!(status, 202, "what nobody has goes to a peer: {queued}");
+    let told = node.server.post_stream("/api/chat/other", &json!({ "message": "as a stream" })).await;
+    assert!(told.contains("one") && told.contains("\"type\":\"done\""), "{told}");
+    let owner = cluster.owner("user:other").await;
+    assert!(matches!(owner, Some(1 | 2)), "{owner:?}");
+    let (status, agent) = node.server.get("/api/agents/user:slow").await;
+    assert_eq!((status, &agent["state"]), (200, &json!("WORKING")), "reads are answered: {agent}");
+
+    // What it still has is waited for, and then goes to whoever has it next.
+    let waiting =
+        async { node.server.post("/api/agents/user:slow/messages", &json!({ "text": "and again" })).await };
+    let (sent, ()) = tokio::join!(waiting, async { gate.open() });
+    assert_eq!(sent.0, 202, "{}", sent.1);
+    assert!(node.server.until_ended().await.success());
+    cluster.until_ready("user:slow").await;
+    let events = follow(&cluster, "user:slow", |events| answered(events) == 2).await;
+    assert_all(&cluster, "user:slow", &events).await;
+}
+
+/// Waits until a node says that it should get no work any more.
+async fn until_draining(node: &super::cluster::Node) {
+    let mut beat = tokio::time::interval(Duration::from_millis(5));
+    loop {
+        beat.tick().await;
+        let (status, answer) = node.server.get("/readyz").await;
+        if status == 503 {
+            assert_eq!(answer["code"], "draining", "{answer}");
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_node_that_drains_forwards_what_comes_to_it_on_redis() {
+    a_node_that_drains_forwards(Backend::redis()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_node_that_drains_forwards_what_comes_to_it_on_postgres() {
+    a_node_that_drains_forwards(Backend::postgres()).await;
 }

@@ -92,7 +92,7 @@ async fn g6_an_approval_is_seen_and_decided_through_any_node_and_survives_its_ow
     let mut decided = futures_util::future::join_all(decisions).await;
     decided.sort_unstable();
     assert_eq!(decided, [204, 409], "once");
-    cluster.start_again(0);
+    cluster.start_again(0).await;
     cluster.until_ready("user:1").await;
 }
 

@@ -13,9 +13,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// Follows an agent from its first event until `over` says so; each event as it came, whatever node told it.
 pub(super) async fn follow(cluster: &Cluster, agent: &str, over: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-    let (began, mut events) = (Instant::now(), Vec::<Value>::new());
+    let (mut moved, mut events) = (Instant::now(), Vec::<Value>::new());
     while !over(&events) {
-        assert!(began.elapsed() < PATIENCE, "{agent}: {} events, and no end", events.len());
+        assert!(moved.elapsed() < PATIENCE, "{agent}: {} events, and no end", events.len());
         let since = events.last().map_or(0, |event| event["cursor"].as_u64().unwrap());
         let path =
             format!("/api/agents/{agent}/stream?since={since}&follow=true&channels=progress,control,monitor");
@@ -33,7 +33,10 @@ pub(super) async fn follow(cluster: &Cluster, agent: &str, over: impl Fn(&[Value
             while let Some(end) = text.find("\n\n") {
                 let frame: String = text.drain(..end + 2).collect();
                 let data = frame.lines().find_map(|line| line.strip_prefix("data: "));
-                events.extend(data.map(|data| serde_json::from_str::<Value>(data).unwrap()));
+                if let Some(data) = data {
+                    events.push(serde_json::from_str(data).unwrap());
+                    moved = Instant::now();
+                }
             }
             if over(&events) {
                 break;
@@ -51,9 +54,16 @@ pub(super) fn answered(events: &[Value]) -> usize {
 
 /// That these are all events of the agent, once and in order, as every node tells them.
 pub(super) async fn assert_all(cluster: &Cluster, agent: &str, seen: &[Value]) {
-    let path = format!("/api/agents/{agent}/events?since=0&limit=10000&channels=progress,control,monitor");
-    let told = cluster.until_told(&path).await;
-    let told = told["events"].as_array().unwrap();
+    let mut told = Vec::<Value>::new();
+    while told.len() < seen.len() {
+        let since = told.last().map_or(0, |event| event["cursor"].as_u64().unwrap());
+        let path =
+            format!("/api/agents/{agent}/events?since={since}&limit=10000&channels=progress,control,monitor");
+        let page = cluster.until_told(&path).await;
+        let page = page["events"].as_array().unwrap();
+        assert!(!page.is_empty(), "{agent}: {} events of {} are told", told.len(), seen.len());
+        told.extend_from_slice(page);
+    }
     let cursors: Vec<u64> = seen.iter().map(|event| event["cursor"].as_u64().unwrap()).collect();
     assert!(cursors.is_sorted_by(|a, b| a < b), "{agent}: {cursors:?}");
     assert_eq!(&told[..seen.len()], seen, "{agent}: a reader saw something else than there is");
