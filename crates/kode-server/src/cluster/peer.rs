@@ -19,7 +19,9 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// The code by which a peer says that it does not trust this node.
 const REFUSED: &str = "forwarding_refused";
 /// The codes by which a peer says that the agent may be elsewhere in a moment.
-const ELSEWHERE: [&str; 2] = ["not_ready", "draining"];
+const ELSEWHERE: [&str; 2] = [NOT_READY, DRAINING];
+const NOT_READY: &str = "not_ready";
+const DRAINING: &str = "draining";
 
 /// The trace that a request is part of.
 pub(super) const TRACE: HeaderName = HeaderName::from_static("traceparent");
@@ -159,5 +161,14 @@ impl Answer {
 
 /// What an answer of a handler here says: that the agent may be elsewhere in a moment.
 pub(super) fn is_elsewhere(response: &Response) -> bool {
-    response.extensions().get::<ApiError>().is_some_and(|error| error.code == ELSEWHERE[0])
+    refuses_as(response, NOT_READY)
+}
+
+/// The same: that this node takes nobody in any more.
+pub(super) fn is_draining(response: &Response) -> bool {
+    refuses_as(response, DRAINING)
+}
+
+fn refuses_as(response: &Response, code: &str) -> bool {
+    response.extensions().get::<ApiError>().is_some_and(|error| error.code == code)
 }

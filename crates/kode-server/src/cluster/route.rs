@@ -19,7 +19,7 @@ use kode_pool::Route;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::peer::{Answer, Outcome, Outgoing, TRACE, is_elsewhere};
+use super::peer::{Answer, Outcome, Outgoing, TRACE, is_draining, is_elsewhere};
 use super::proof::{Signed, Told};
 use super::subject::{self, Owned};
 use super::{Cluster, Forwarded};
@@ -105,8 +105,10 @@ impl Routing<'_> {
         let lease = Duration::from_millis(self.app.pool.runtime().lease_ttl());
         let until = Instant::now() + lease + SLACK;
         loop {
+            let drained = self.app.is_draining();
             let answered = match self.app.pool.route(&self.subject.agent).await {
-                Ok(Route::Here) => Some(self.here().await).filter(|response| !is_elsewhere(response)),
+                Ok(Route::Here) => Some(self.here().await)
+                    .filter(|response| !is_elsewhere(response) && (drained || !is_draining(response))),
                 Ok(Route::There(node)) => self.there(&node).await,
                 Ok(Route::Nowhere) => None,
                 Err(error) => return ApiError::from(error).into_response(),
