@@ -45,7 +45,7 @@ impl RedisStore {
         let (seq, cursor) = entries.last().map_or((expected, Cursor::ZERO), |e| (e.seq, e.last_cursor()));
         let [first, last] = [entries.first(), entries.last()].map(|e| e.map_or(lease.epoch, |e| e.epoch));
         let args = Args::default().text(lease.epoch).text(expected).text(request).text(seq).text(cursor.0);
-        let args = args.text(first).text(last);
+        let args = self.wakes.args(&lease.agent, args.text(first).text(last));
         let args = entries.iter().fold(args, |args, entry| args.text(entry.seq).bytes(line::text(entry)));
         let keys = [self.keys.agent(&lease.agent), self.keys.log(&lease.agent)];
         self.server.call(append, &keys, args).await

@@ -1,6 +1,8 @@
 //! The names of keys. All keys of one agent have its id as their hash tag, so that they are in one slot of a cluster
 //! and one function can work on them; what is about all agents is in a slot of its own, under a tag that no id is.
 
+use std::fmt;
+
 use kode_core::id::AgentId;
 use kode_core::store::BlobName;
 use kode_core::store::counters::Day;
@@ -16,7 +18,7 @@ impl Layout {
         Self { prefix: prefix.to_owned() }
     }
 
-    fn of(&self, agent: &AgentId, what: &str) -> String {
+    fn of(&self, agent: impl fmt::Display, what: &str) -> String {
         format!("{}:{{{agent}}}:{what}", self.prefix)
     }
 
@@ -78,6 +80,16 @@ impl Layout {
     /// A string that is written to see whether writing works.
     pub(crate) fn probe(&self) -> String {
         self.of_all("probe")
+    }
+
+    /// A channel: that the agent's journal moved.
+    pub(crate) fn wakes(&self, agent: &str) -> String {
+        self.of(agent, "moved")
+    }
+
+    /// A channel of one process, to see whether channels work.
+    pub(crate) fn wakes_of_all(&self, own: &str) -> String {
+        self.of_all(&format!("moved:{own}"))
     }
 
     /// What the keys of agents match, and the agent of such a key.

@@ -8,6 +8,8 @@
 //! redis_store   the ports; opening
 //!   journal · checkpoint · blobs · nodes · counts     what a port does: keys, a function, what its answer means
 //!   leases        who may write, by the server's clock
+//!   wakes         that journals moved, to those who watch them
+//!     ear         the connection that hears it
 //!   names         the index of names and of unfinished work: a superset, and how it stays one
 //!     script      the functions that run in the server (scripts/*.lua), and their answers
 //!       server    connections, time-outs, one server or a cluster
@@ -21,6 +23,7 @@ mod blobs;
 mod checkpoint;
 mod counts;
 mod durability;
+mod ear;
 mod error;
 mod journal;
 mod layout;
@@ -32,6 +35,7 @@ mod redis_store;
 mod script;
 mod server;
 mod url;
+mod wakes;
 
 pub use durability::Profile;
 pub use redis_store::RedisStore;

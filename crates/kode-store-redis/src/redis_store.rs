@@ -7,6 +7,7 @@ use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::Counters;
+use kode_core::store::wakes::Watch;
 use kode_core::store::{
     Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
     Holder, Journal, Lease, Leases, Node, Nodes, StoreError, StoreResult,
@@ -19,6 +20,7 @@ use crate::line::FORMAT;
 use crate::script::{Args, DELETE};
 use crate::server::Server;
 use crate::url::RedisUrl;
+use crate::wakes::Wakes;
 
 /// A store in a Redis server, or in a cluster of them. Many processes may use it at once.
 ///
@@ -31,6 +33,7 @@ pub struct RedisStore {
     /// Tells this store's requests from all others, so that the server knows one that comes twice.
     own: u64,
     requests: AtomicU64,
+    pub(crate) wakes: Wakes,
 }
 
 impl RedisStore {
@@ -44,13 +47,10 @@ impl RedisStore {
         // Without one process-wide choice rustls stops at the first connection; a host's own choice stands.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let own = getrandom::u64().map_err(|e| StoreError::Unavailable(format!("no randomness: {e}")))?;
-        let store = Self {
-            server: Server::connect(url).await?,
-            keys: Layout::new(&url.prefix),
-            accepted: url.durability,
-            own,
-            requests: AtomicU64::new(0),
-        };
+        let (server, keys) = (Server::connect(url).await?, Layout::new(&url.prefix));
+        let wakes = Wakes::of(&server, url, &keys, own).await;
+        let accepted = url.durability;
+        let store = Self { server, keys, accepted, own, requests: AtomicU64::new(0), wakes };
         let (profile, words) = store.judge().await?;
         store.check_format().await?;
         match profile {
@@ -104,6 +104,7 @@ impl RedisStore {
             self.keys.blobs(agent),
         ];
         let args = Args::default().text(lease.epoch).text(request).text(self.keys.blob_prefix(agent));
+        let args = self.wakes.args(agent, args);
         let answer = self.server.call(&DELETE, &keys, args).await?;
         if answer.word() != "deleted" {
             return Err(answer.refusal(lease));
@@ -136,6 +137,10 @@ impl Journal for RedisStore {
 
     async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
         self.head_of(agent).await
+    }
+
+    fn watch(&self, agent: &AgentId) -> Option<Watch> {
+        self.wakes.watch(agent)
     }
 }
 

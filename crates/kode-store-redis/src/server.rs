@@ -24,7 +24,7 @@ use crate::url::RedisUrl;
 /// By how much the library waits longer than we do, so that one of us ends each wait.
 const SLACK: Duration = Duration::from_secs(1);
 /// The longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 /// Between two attempts to connect again; doubled up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -88,6 +88,21 @@ impl Server {
             }
             Lanes::Cluster(connection) => cmd.query_async(&mut connection.clone()).await,
         }
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.lanes, Lanes::Cluster(_))
+    }
+
+    /// Why the server will never do this command for us, if it says so: it does not know it, or it is not for this user.
+    pub(crate) async fn refuses(&self, cmd: &Cmd) -> Option<String> {
+        let sent = tokio::time::timeout(self.timeout, self.send::<Value>(cmd)).await;
+        let error = sent.ok()?.err()?;
+        let never = matches!(
+            error.kind(),
+            ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError)
+        );
+        never.then(|| error.to_string())
     }
 
     /// One command and its answer.
@@ -187,7 +202,7 @@ fn read<T: FromRedisValue>(value: Value) -> StoreResult<T> {
     T::from_redis_value(value).map_err(|e| failed(&e.into()))
 }
 
-fn tcp() -> TcpSettings {
+pub(crate) fn tcp() -> TcpSettings {
     let settings = TcpSettings::default().set_nodelay(true);
     // A host that is gone says nothing: what goes unheard that long ends the connection, and a new one is made.
     #[cfg(target_os = "linux")]
@@ -201,7 +216,10 @@ fn pairs(text: &str) -> BTreeMap<String, String> {
     text.lines().filter_map(pair).collect()
 }
 
-async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, RedisError>>) -> StoreResult<T> {
+pub(crate) async fn within<T>(
+    timeout: Duration,
+    work: impl Future<Output = Result<T, RedisError>>,
+) -> StoreResult<T> {
     match tokio::time::timeout(timeout, work).await {
         Ok(done) => done.map_err(|e| failed(&e)),
         Err(_) => Err(StoreError::Unavailable(format!("the redis server gave no answer within {timeout:?}"))),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::Counters;
+use kode_core::store::wakes::Watch;
 use kode_core::store::{
     Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
     Holder, Journal, Lease, Leases, Node, Nodes, Store, StoreError, StoreResult,
@@ -168,6 +169,10 @@ impl<S: Store> Journal for FaultyStore<S> {
 
     async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
         self.faults.around(Op::Head, self.inner.head(agent)).await
+    }
+
+    fn watch(&self, agent: &AgentId) -> Option<Watch> {
+        self.inner.watch(agent)
     }
 }
 

@@ -16,4 +16,5 @@ pub mod servers;
 pub mod sim;
 pub mod store_suite;
 pub mod survivors;
+pub mod wakes;
 pub mod workspace;

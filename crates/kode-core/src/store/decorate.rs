@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::counters::Counters;
+use super::wakes::Watch;
 use super::{
     Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
     Holder, Journal, Lease, Leases, Node, Nodes, Store, StoreResult,
@@ -49,6 +50,11 @@ pub trait Decorator: Send + Sync + 'static {
     /// As [`Journal::head`].
     async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
         self.inner().head(agent).await
+    }
+
+    /// As [`Journal::watch`].
+    fn watch(&self, agent: &AgentId) -> Option<Watch> {
+        self.inner().watch(agent)
     }
 
     /// As [`Leases::acquire`].
@@ -170,6 +176,10 @@ impl<T: Decorator> Journal for T {
 
     async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
         Decorator::head(self, agent).await
+    }
+
+    fn watch(&self, agent: &AgentId) -> Option<Watch> {
+        Decorator::watch(self, agent)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::fact::Entry;
 use crate::id::{AgentId, Cursor, Epoch, Millis, Seq};
 
 use counters::Counters;
+use wakes::Watch;
 
 pub use blob::{BLOB_MAX, BLOBS_MAX, BlobName, BlobPart, Blobs, InvalidBlobName};
 pub use nodes::{Node, NodeTable, Nodes};
@@ -30,6 +31,7 @@ pub mod counters;
 pub mod decorate;
 pub mod memory;
 pub mod nodes;
+pub mod wakes;
 
 /// What an append survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -273,6 +275,11 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// As [`Journal::read`].
     async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>>;
+
+    /// Hints that the agent's journal moved, where the store has some: see [`wakes`]. Called within a tokio runtime.
+    fn watch(&self, _agent: &AgentId) -> Option<Watch> {
+        None
+    }
 }
 
 /// Who may write.

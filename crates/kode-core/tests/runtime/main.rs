@@ -7,6 +7,7 @@ mod completions;
 mod elision;
 mod endings;
 mod failures;
+mod following;
 mod forks;
 mod hooks;
 mod interrupts;

@@ -1,5 +1,5 @@
 -- KEYS: agent, log, checkpoint, names of blobs. ARGV: epoch, this very request, what blobs' keys begin with (their
--- names are known here alone, and they are in the agent's own slot).
+-- names are known here alone, and they are in the agent's own slot), what to publish with and where.
 local refused = fenced(ARGV[1])
 if refused then
   local mark = redis.call('HGET', agent, 'settled')
@@ -15,4 +15,5 @@ end
 redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
 redis.call('HDEL', agent, 'seq', 'epoch', 'cursor', 'covered', 'lease', 'holder', 'expires', 'mark')
 redis.call('HSET', agent, 'settled', mark, 'request', ARGV[2])
+wake(ARGV[4], ARGV[5])
 return { 'deleted', mark }

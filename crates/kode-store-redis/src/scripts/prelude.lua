@@ -25,6 +25,13 @@ local function even_when_full(key)
   redis.call('HDEL', key, '')
 end
 
+-- Tells those who watch the agent that it moved: a hint, that may be refused and changes nothing. No command, no hint.
+local function wake(command, channel)
+  if command ~= '' then
+    redis.pcall(command, channel, '')
+  end
+end
+
 local function text(value)
   return string.format('%.0f', value)
 end

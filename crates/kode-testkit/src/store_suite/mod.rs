@@ -42,6 +42,7 @@ pub mod pen;
 pub mod reading;
 pub mod script;
 pub mod time;
+pub mod wakes;
 
 pub use time::Clock;
 
@@ -180,6 +181,10 @@ macro_rules! store_suite {
             a_lease_that_has_ended_has_no_holder,
             abandoned_agents_are_those_whose_lease_is_over,
         ]);
+        $crate::store_suite!(@$way wakes, $bench, [
+            who_watches_is_woken_by_what_moves_a_journal,
+            many_agents_are_watched_at_once,
+        ]);
     };
     (@run $room:ident, $bench:expr, [$($case:ident),* $(,)?]) => {
         $(
@@ -241,6 +246,7 @@ mod tests {
             include_str!("elision.rs"),
             include_str!("catalog.rs"),
             include_str!("nodes.rs"),
+            include_str!("wakes.rs"),
         ];
         let cases = rooms.iter().flat_map(|room| room.split("pub async fn ").skip(1));
         let names = cases.filter_map(|rest| rest.split('<').next());
