@@ -8,6 +8,7 @@
 //! pg_store   the ports; opening
 //!   journal · elide · leases · checkpoint · blobs · catalog · nodes · counts    a port's statements each
 //!   check      for a person who cares for a store
+//!   voice      that journals moved, told                wakes    and heard
 //!     agent_row  the row that says who may write and where the journal ends
 //!   migrate    the schema, by versions                settings  what the server's settings promise
 //!     pool     connections, one statement or one transaction at a time
@@ -30,6 +31,8 @@ mod pg_store;
 mod pool;
 mod settings;
 mod url;
+mod voice;
+mod wakes;
 
 pub use check::Report;
 pub use migrate::Versions;

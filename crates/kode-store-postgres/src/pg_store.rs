@@ -1,10 +1,13 @@
 //! The store ports over the rooms of their statements. It holds no rule.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use kode_core::fact::Entry;
 use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::{Counters, Day};
+use kode_core::store::wakes::Watch;
 use kode_core::store::{
     Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
     Holder, Journal, Lease, Leases, Node, Nodes, StoreError, StoreResult,
@@ -14,13 +17,17 @@ use crate::check::Report;
 use crate::migrate::Versions;
 use crate::pool::Pool;
 use crate::url::Place;
+use crate::voice::Voice;
+use crate::wakes::Wakes;
 use crate::{blobs, catalog, check, checkpoint, counts, elide, journal, leases, migrate, nodes, settings};
 
 /// A store in a schema of a PostgreSQL database. Any number of nodes may have it open.
 ///
 /// Must be used within a tokio runtime. A call that was dropped may or may not take place; its connection is closed.
 pub struct PgStore {
-    pool: Pool,
+    pool: Arc<Pool>,
+    voice: Voice,
+    wakes: Wakes,
 }
 
 impl PgStore {
@@ -71,7 +78,8 @@ impl PgStore {
         for words in settings::judge(&settings, pool.place().lossy)? {
             tracing::info!("postgres: {words}");
         }
-        Ok(Self { pool })
+        let pool = Arc::new(pool);
+        Ok(Self { voice: Voice::of(&pool), wakes: Wakes::of(&pool), pool })
     }
 
     /// The versions of the schema: of the store that the URL names, and of this program. Makes nothing.
@@ -109,7 +117,11 @@ impl Journal for PgStore {
         entries: &[Entry],
         grade: Durability,
     ) -> StoreResult<()> {
-        journal::append(&self.pool, lease, expected, entries, grade).await
+        journal::append(&self.pool, lease, expected, entries, grade).await?;
+        if !entries.is_empty() {
+            self.voice.tell(&lease.agent);
+        }
+        Ok(())
     }
 
     async fn elide(&self, lease: &Lease, runs: &[Elision]) -> StoreResult<()> {
@@ -122,6 +134,10 @@ impl Journal for PgStore {
 
     async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
         journal::head(&self.pool, agent).await
+    }
+
+    fn watch(&self, agent: &AgentId) -> Option<Watch> {
+        self.wakes.watch(agent)
     }
 }
 
@@ -191,7 +207,9 @@ impl Catalog for PgStore {
     }
 
     async fn delete(&self, lease: Lease) -> StoreResult<()> {
-        catalog::delete(&self.pool, &lease).await
+        catalog::delete(&self.pool, &lease).await?;
+        self.voice.tell(&lease.agent);
+        Ok(())
     }
 
     async fn ready(&self) -> StoreResult<()> {
@@ -221,7 +239,9 @@ impl Counters for PgStore {
 #[async_trait]
 impl Nodes for PgStore {
     async fn announce(&self, node: &Node, ttl: Millis, _now: Millis) -> StoreResult<()> {
-        nodes::announce(&self.pool, node, ttl).await
+        nodes::announce(&self.pool, node, ttl).await?;
+        self.voice.is(&node.id);
+        Ok(())
     }
 
     async fn withdraw(&self, id: &str) -> StoreResult<()> {
@@ -229,6 +249,8 @@ impl Nodes for PgStore {
     }
 
     async fn nodes(&self, _now: Millis) -> StoreResult<Vec<Node>> {
-        nodes::nodes(&self.pool).await
+        let nodes = nodes::nodes(&self.pool).await?;
+        self.voice.among(&nodes);
+        Ok(nodes)
     }
 }

@@ -23,6 +23,8 @@ use crate::workspace::MemorySandbox;
 
 /// What anything takes that does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// As many as a store may have.
+const CONNECTIONS: usize = 16;
 /// A wait that is no poll's.
 const MOMENT: Millis = 15;
 
@@ -38,6 +40,22 @@ pub async fn heard(watch: &mut Watch) {
     });
     began.await.expect("wakes begin to come");
     while tokio::time::timeout(Duration::ZERO, watch.changed()).await.is_ok() {}
+}
+
+/// Waits until a store is there again on each of its connections: some of them may not have noticed that its server was
+/// gone.
+///
+/// # Panics
+/// If it does not come back.
+pub async fn back_again(store: &impl Store) {
+    let back = tokio::time::timeout(PATIENCE, async {
+        for _ in 0..CONNECTIONS {
+            while store.ready().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    });
+    back.await.expect("the store comes back");
 }
 
 /// What becomes of wakes. All of it is allowed to a store.

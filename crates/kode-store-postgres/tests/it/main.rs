@@ -8,3 +8,4 @@ mod killed;
 mod proxy;
 mod schema;
 mod server;
+mod wakes;

@@ -7,6 +7,7 @@ mod differential;
 mod fences;
 mod index;
 mod settings;
+mod wakes;
 
 use kode_core::store::StoreResult;
 use kode_store_redis::RedisStore;
