@@ -10,7 +10,7 @@ use std::time::Duration;
 use kode_core::id::AgentId;
 use kode_core::store::wakes::{Board, Watch};
 use kode_core::store::{StoreError, StoreResult};
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -39,6 +39,8 @@ pub(crate) struct Wakes {
 #[derive(Clone)]
 struct Listener {
     pool: Arc<Pool>,
+    /// Where its session goes to.
+    connect: PgConnectOptions,
     board: Arc<Board>,
     /// What it tells to itself; no agent's id begins so.
     probe: String,
@@ -62,7 +64,8 @@ impl Wakes {
     pub(crate) fn of(pool: &Arc<Pool>) -> Self {
         // Random for each: no other process's.
         let probe = format!("?{:016x}", RandomState::new().build_hasher().finish());
-        let listener = Listener { pool: pool.clone(), board: Arc::default(), probe };
+        let (pool, connect) = (pool.clone(), pool.place().connect.clone());
+        let listener = Listener { pool, connect, board: Arc::default(), probe };
         Self { listener, task: OnceLock::new(), told: Once::new() }
     }
 
@@ -102,8 +105,10 @@ impl Listener {
                 (wait, told) = (FIRST_WAIT, false);
             }
             let why = match &ended {
-                Ended::Deaf => "what is notified is not heard: is there a proxy that pools transactions?",
-                Ended::Failed(_) => "the session that listens is lost",
+                Ended::Deaf => {
+                    "what is notified is not heard (is there a proxy that pools transactions? docs/operations.md)."
+                }
+                Ended::Failed(_) => "the session that listens is lost.",
             };
             if !std::mem::replace(&mut told, true) {
                 let error = if let Ended::Failed(error) = &ended { Some(error.to_string()) } else { None };
@@ -153,18 +158,17 @@ impl Listener {
 
     /// A session beside those of the pool.
     async fn session(&self) -> StoreResult<PgListener> {
-        let place = self.pool.place();
+        let patience = self.pool.place().patience;
         // The driver makes a session that listens out of a pool of its own.
-        let sessions = PgPoolOptions::new().max_connections(1).acquire_timeout(place.patience);
-        let sessions =
-            sessions.idle_timeout(None).max_lifetime(None).connect_lazy_with(place.connect.clone());
+        let sessions = PgPoolOptions::new().max_connections(1).acquire_timeout(patience);
+        let sessions = sessions.idle_timeout(None).max_lifetime(None).connect_lazy_with(self.connect.clone());
         let listen = async {
             let mut session = PgListener::connect_with(&sessions).await?;
             session.eager_reconnect(false);
             session.listen(&channel(&self.pool)).await?;
             Ok(session)
         };
-        match timeout(place.patience, listen).await {
+        match timeout(patience, listen).await {
             Ok(session) => session.map_err(|error| failed(&error)),
             Err(_) => Err(lost()),
         }
@@ -192,4 +196,39 @@ async fn next(session: &mut PgListener) -> StoreResult<String> {
 
 fn lost() -> StoreError {
     StoreError::Unavailable("the session that listens was lost".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use kode_testkit::servers::PostgresServer;
+    use kode_testkit::store_suite::pen::id;
+    use kode_testkit::store_suite::run;
+    use kode_testkit::wakes::heard;
+
+    use super::*;
+    use crate::url::Place;
+
+    fn place(url: &str) -> Place {
+        Place::parse(&format!("{url}?durability=none")).unwrap()
+    }
+
+    /// A session that listens behind a proxy that pools transactions, of which no URL told.
+    #[test]
+    fn a_session_that_hears_nothing_is_found_out() {
+        let Some(server) = PostgresServer::start(&[]) else { return };
+        let Some(proxy) = server.proxy() else { return };
+        run(async {
+            let pool = Arc::new(Pool::new(place(&server.url())));
+            let wakes = Wakes::of(&pool);
+            let mut watch = wakes.listener.board.watch(&id("a"));
+            let mut could = false;
+            tokio::select! {
+                _ = wakes.listener.listen(&mut could) => panic!("it listens no longer"),
+                () = heard(&mut watch) => {}
+            }
+            let behind = Listener { connect: place(&proxy.url()).connect, ..wakes.listener.clone() };
+            let mut could = false;
+            assert!(matches!(behind.listen(&mut could).await, Ended::Deaf) && !could);
+        });
+    }
 }
