@@ -25,7 +25,15 @@ struct Row {
     figures: &'static [(&'static str, &'static str)],
 }
 
-const ROWS: [Row; 12] = [
+const W9: [(&str, &str); 5] = [
+    ("lag_p50_ms", ""),
+    ("lag_p99_ms", "≤ 50"),
+    ("lag_max_ms", ""),
+    ("questions_per_s", ""),
+    ("questions_per_s_at_rest", ""),
+];
+
+const ROWS: [Row; 16] = [
     Row {
         name: "W1 create 2,000 agents",
         workload: "w1",
@@ -111,6 +119,34 @@ const ROWS: [Row; 12] = [
         before: None,
         figures: &[("turns_per_s", "≥ 2,000"), ("first_p50_ms", "≤ 250")],
     },
+    Row {
+        name: "W9 redis: 20 readers elsewhere",
+        workload: "w9",
+        params: &["store=redis", "wakes=1"],
+        before: None,
+        figures: &W9,
+    },
+    Row {
+        name: "W9 redis: 20 readers elsewhere, asking",
+        workload: "w9",
+        params: &["store=redis", "wakes=0"],
+        before: None,
+        figures: &W9,
+    },
+    Row {
+        name: "W9 postgres: 20 readers elsewhere",
+        workload: "w9",
+        params: &["store=postgres", "wakes=1"],
+        before: None,
+        figures: &W9,
+    },
+    Row {
+        name: "W9 postgres: 20 readers elsewhere, asking",
+        workload: "w9",
+        params: &["store=postgres", "wakes=0"],
+        before: None,
+        figures: &W9,
+    },
 ];
 
 /// Measures what the filters name, all without any.
@@ -124,6 +160,10 @@ pub(crate) fn measure(peer: Option<&Path>, filters: &[String]) -> anyhow::Result
         }
         let ours = row.measure(&own, &stand_in.llm)?;
         let theirs = peer.map(|peer| row.measure(peer, &stand_in.llm)).transpose()?;
+        if let Some(why) = ours["skipped"].as_str() {
+            println!("{:<36} skipped: {why}", row.name);
+            continue;
+        }
         for (figure, wanted) in row.figures {
             let (value, beside) = (number(&ours, figure), theirs.as_ref().map(|run| number(run, figure)));
             let beside = beside.map(|peer| format!("  peer {peer:>12.2}, ratio {:.2}", value / peer));

@@ -71,6 +71,7 @@ const RULES: &[Rule] = &[
             "crates/kode-core/src/opening*",
             "crates/kode-core/src/registry*",
             "crates/kode-core/src/runtime*",
+            "crates/kode-core/src/store/wakes*",
             "crates/kode-core/src/supervise*",
             "crates/kode-core/src/system*",
         ],

@@ -20,18 +20,23 @@ const TOOLS: [&str; 4] = ["fs_read", "fs_write", "todo_read", "todo_write"];
 /// A runtime whose store and work directories are below `dir`, and whose model is at `llm` below the stand-in.
 pub(crate) fn runtime(dir: &Path, llm: &str) -> anyhow::Result<(Runtime, Arc<dyn Store>)> {
     let store: Arc<dyn Store> = Arc::new(FsStore::open(dir.join("store"))?);
+    Ok((on(store.clone(), dir, llm)?, store))
+}
+
+/// The same on another store.
+pub(crate) fn on(store: Arc<dyn Store>, dir: &Path, llm: &str) -> anyhow::Result<Runtime> {
     let mut config = GlmConfig::new(GlmKey::new("measured.key")?);
     llm.clone_into(&mut config.base_url);
     config.max_concurrency = 100_000;
     let model = Arc::new(Glm::new(config)?);
     let mut template = Template::new("bench", "You are measured.").with_tools(TOOLS);
     template.permission = Permission { mode: PermissionMode::Auto, ..Permission::default() };
-    let runtime = Runtime::builder(store.clone(), model, Arc::new(LocalSandbox::new(dir.join("work"))?))
+    let runtime = Runtime::builder(store, model, Arc::new(LocalSandbox::new(dir.join("work"))?))
         .tools(kode_tools::builtin())
         .template(template)
         .default_model("stand-in")
         .build()?;
-    Ok((runtime, store))
+    Ok(runtime)
 }
 
 /// The model's base for so many chunks, so far apart, with a tool's call first or without.

@@ -3,6 +3,7 @@
 //! docs/performance.md has the workloads. Each measures its region only, after a warm-up.
 
 mod client;
+mod elsewhere;
 mod history;
 mod host;
 mod params;
@@ -28,6 +29,7 @@ pub(crate) async fn run(workload: &str, words: impl Iterator<Item = String>) -> 
         "w7" => replay::read(&params).await,
         "w8serve" => serve::serve(&params).await,
         "w8" => serve::answer(&params).await,
+        "w9" => elsewhere::read(&params).await,
         "verify" => replay::verify(&params).await,
         _ => Ok(json!({ "unsupported": true })),
     }
