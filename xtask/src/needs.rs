@@ -3,9 +3,10 @@
 //! A new need is a row here and one call of [`Need::ensure`] where it is used. What is missing and cannot be
 //! installed is skipped with a printed reason; under CI's rules it is a failure, unless something stands in.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::context::{Context, run, succeeds};
 use crate::servers;
@@ -31,12 +32,18 @@ enum Source {
     DebianServer(&'static str),
     /// A crate with a binary.
     Cargo(&'static str),
-    /// Python packages, in the virtual environment [`VENV`].
+    /// What `pip install` is told, in the virtual environment [`VENV`].
     Python(&'static [&'static str]),
+    /// What a directory's `package-lock.json` pins, in [`NPM`].
+    Npm(&'static str),
 }
 
 /// The virtual environment of the Python clients, from the workspace root.
 pub(crate) const VENV: &str = "target/clients-venv";
+/// Where the packages of the JavaScript clients are, from the workspace root.
+const NPM: &str = "target/clients-npm";
+/// Where they are made: only a whole set takes the place.
+const NPM_NEW: &str = "target/clients-npm.new";
 
 pub(crate) const NEXTEST: Need = Need {
     name: "cargo-nextest",
@@ -122,7 +129,7 @@ pub(crate) const PYTHON: Need = Need {
     name: "python3 with venv",
     probe: &["python3", "-c", "import venv, ensurepip"],
     source: Source::Debian("python3-venv"),
-    used_by: "the check against the public clients",
+    used_by: "the checks against public clients",
     stand_in: None,
 };
 
@@ -133,6 +140,54 @@ pub(crate) const CLIENTS: Need = Need {
     used_by: "the check against the public clients",
     stand_in: None,
 };
+
+pub(crate) const NODE: Need = Need {
+    name: "node",
+    probe: &["node", "--version"],
+    source: Source::Debian("nodejs"),
+    used_by: STREAMS,
+    stand_in: None,
+};
+
+pub(crate) const NPM_ITSELF: Need = Need {
+    name: "npm",
+    probe: &["npm", "--version"],
+    source: Source::Debian("npm"),
+    used_by: STREAMS,
+    stand_in: None,
+};
+
+pub(crate) const CHROMIUM: Need = Need {
+    name: "chromium",
+    probe: &["sh", "-c", "command -v chromium"],
+    source: Source::Debian("chromium"),
+    used_by: STREAMS,
+    stand_in: None,
+};
+
+pub(crate) const NPM_CLIENTS: Need = Need {
+    name: "the JavaScript clients of examples/clients",
+    probe: &["cmp", "-s", "examples/clients/package-lock.json", "target/clients-npm/package-lock.json"],
+    source: Source::Npm("examples/clients"),
+    used_by: STREAMS,
+    stand_in: None,
+};
+
+pub(crate) const PYTHON_CLIENTS: Need = Need {
+    name: "the Python client of examples/clients",
+    probe: &["target/clients-venv/bin/python", "-c", PINNED],
+    source: Source::Python(&["-r", "examples/clients/requirements.txt"]),
+    used_by: STREAMS,
+    stand_in: None,
+};
+
+/// What the clients of event streams are for.
+const STREAMS: &str = "the test of streams with independent clients";
+/// Fails where a package of the file is not there in the version that it names.
+const PINNED: &str = "
+import importlib.metadata, sys
+pins = (line.strip().split('==') for line in open('examples/clients/requirements.txt'))
+sys.exit(any(importlib.metadata.version(name) != version for name, version in pins))";
 
 impl Need {
     /// Whether the thing is there, after installing it where that can be done.
@@ -163,6 +218,7 @@ impl Need {
             }
             Source::Cargo(name) => context.run_cargo(&["install", name, "--locked"])?,
             Source::Python(packages) => install_python(context, packages)?,
+            Source::Npm(manifest) => install_npm(context, manifest)?,
         }
         ensure!(self.is_there(context), "it was installed and still does not run");
         Ok(())
@@ -197,6 +253,23 @@ fn install_python(context: &Context, packages: &[&str]) -> anyhow::Result<()> {
     run(&mut context.command(&format!("{VENV}/bin/python"), &args))
 }
 
+fn install_npm(context: &Context, manifest: &str) -> anyhow::Result<()> {
+    let path = |path: &str| context.root.join(path);
+    // What is not there is as good as removed.
+    let _ = fs::remove_dir_all(path(NPM_NEW));
+    fs::create_dir_all(path(NPM_NEW)).with_context(|| format!("failed to make {NPM_NEW}"))?;
+    for file in ["package.json", "package-lock.json"] {
+        let from = path(manifest).join(file);
+        fs::copy(&from, path(NPM_NEW).join(file))
+            .with_context(|| format!("failed to copy {}", from.display()))?;
+    }
+    // No package's own commands are run, and none of them needs that.
+    let quietly = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    run(&mut context.command("npm", &[&["ci", "--prefix", NPM_NEW], &quietly[..]].concat()))?;
+    let _ = fs::remove_dir_all(path(NPM));
+    fs::rename(path(NPM_NEW), path(NPM)).with_context(|| format!("failed to make {NPM}"))
+}
+
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
@@ -229,7 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn the_probe_of_the_clients_lies_in_the_virtual_environment() {
-        assert!(CLIENTS.probe[0].starts_with(VENV));
+    fn the_probes_of_clients_look_where_they_are_installed() {
+        assert!(CLIENTS.probe[0].starts_with(VENV) && PYTHON_CLIENTS.probe[0].starts_with(VENV));
+        assert!(NPM_CLIENTS.probe[3].starts_with(NPM));
     }
 }

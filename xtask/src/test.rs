@@ -70,6 +70,12 @@ fn find_needs(context: &Context) -> anyhow::Result<()> {
         &needs::PGBOUNCER,
         &needs::NGINX,
         &needs::HAPROXY,
+        &needs::NODE,
+        &needs::NPM_ITSELF,
+        &needs::CHROMIUM,
+        &needs::NPM_CLIENTS,
+        &needs::PYTHON,
+        &needs::PYTHON_CLIENTS,
     ] {
         if need.ensure(context)? {
             println!("{}: found", need.name);

@@ -7,6 +7,7 @@ mod agents;
 mod bad_input;
 mod canaries;
 mod chat;
+mod clients;
 mod collector;
 mod copy;
 mod decide;

@@ -23,7 +23,7 @@ mod redis_cluster;
 /// The longest that a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whether a program is there; if not, notes that what needs it is skipped.
+/// Whether a program is there, by its name or its path; if not, notes that what needs it is skipped.
 ///
 /// # Panics
 /// If it is not there and `CI` is set: CI skips nothing.
@@ -31,7 +31,7 @@ pub fn found(program: &str) -> bool {
     let there = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
     if !there {
-        let why = format!("no {program} is in PATH; `cargo xtask test` installs it where it may");
+        let why = format!("no {program} is found; `cargo xtask test` installs it where it may");
         let ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
         assert!(!ci, "CI skips nothing: {why}");
         skipped(&format!("tests on {program}"), &why);
