@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -16,6 +17,9 @@ use tokio::net::TcpListener;
 
 use super::programs::{Address, NODE_MODULES, project};
 use super::told::{Shown, Teller};
+
+/// How long a browser's children may take to end after it.
+const LINGERING: Duration = Duration::from_secs(5);
 
 /// What the page of a browser is to do.
 #[derive(Default)]
@@ -55,20 +59,26 @@ impl Tasks {
         let args: Vec<String> =
             flags.iter().chain(&quiet).chain(&[&*profile, &page]).map(|arg| (*arg).to_owned()).collect();
         let process = Guarded::start("chromium", &args, &dir.path().join("output")).unwrap();
-        Browser { _process: process, _dir: dir, pages }
+        Browser { process, dir, pages }
     }
 }
 
 /// A browser with the page, gone when this is dropped.
 pub(super) struct Browser {
-    _process: Guarded,
-    _dir: Dir,
+    process: Guarded,
+    dir: Dir,
     pages: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         self.pages.abort();
+        self.process.kill();
+        // Its children end after it, and may still write into its profile.
+        let began = Instant::now();
+        while std::fs::remove_dir_all(self.dir.path()).is_err() && began.elapsed() < LINGERING {
+            std::thread::yield_now();
+        }
     }
 }
 
