@@ -286,3 +286,34 @@ pub async fn nothing_is_missed(
         .collect();
     assert_eq!(seen, told);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store_suite::Bench;
+
+    struct Woken(Waking);
+
+    #[async_trait]
+    impl Bench for Woken {
+        type Store = Waking;
+
+        async fn open(&self) -> Waking {
+            self.0.clone()
+        }
+    }
+
+    #[test]
+    fn a_store_whose_wakes_come_or_come_wild_is_a_store() {
+        crate::store_suite!(one by one Woken(Waking::new(Manner::Faithful)));
+        crate::store_suite!(one by one Woken(Waking::new(Manner::Wild)));
+    }
+
+    /// What the suite finds out: a store that says that wakes come, and sends none.
+    #[tokio::test(start_paused = true)]
+    #[should_panic(expected = "no append wakes who watches")]
+    async fn a_store_that_only_says_that_wakes_come_is_found_out() {
+        use crate::store_suite::wakes::who_watches_is_woken_by_what_moves_a_journal;
+        who_watches_is_woken_by_what_moves_a_journal(Woken(Waking::new(Manner::Lost))).await;
+    }
+}

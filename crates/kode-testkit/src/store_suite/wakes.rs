@@ -1,8 +1,9 @@
 //! Cases: hints that a journal moved, of stores that give any. They may be lost, so a case writes until one comes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kode_core::store::{Catalog, Journal};
+use tokio::time::Instant;
 
 use super::Bench;
 use super::pen::{Pen, all, id};
