@@ -14,6 +14,7 @@ use kode_testkit::store_suite::blobs::name;
 use kode_testkit::store_suite::checkpoints::checkpoint;
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, all, id, step};
 use kode_testkit::store_suite::run;
+use kode_testkit::wakes::heard;
 
 use super::{open, signal, try_open};
 
@@ -99,6 +100,7 @@ fn the_documented_rights_are_enough_and_config_is_not_needed_where_the_url_says(
         assert!(why.contains("CONFIG is refused") && !why.contains("secret"), "{why}");
         for url in [full, format!("{silent}?durability=always")] {
             let store = RedisStore::open(&url.parse().unwrap()).await.expect("the rights are enough");
+            heard(&mut store.watch(&id("a")).expect("it may publish")).await;
             let mut pen = Pen::take(&store, &id("a")).await;
             pen.write_steps(&store, 3).await;
             store.save_checkpoint(&pen.lease, &checkpoint(3, "x")).await.expect("a checkpoint can be saved");
