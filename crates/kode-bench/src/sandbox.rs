@@ -39,7 +39,7 @@ pub(crate) async fn start(dir: &TempDir) -> anyhow::Result<Value> {
         let spec = SandboxSpec { level: level.into(), ..SandboxSpec::default() };
         let work = sandbox.open(&AgentId::new(format!("bench-{level}"))?, &spec).await?;
         let small = start_us(&*work).await?;
-        let reached = work.report().level;
+        let reached = work.report().level.clone();
         println!(
             "sandbox: the same at {level} ({reached}), p50 {:>w$.0} µs",
             small,

@@ -117,9 +117,9 @@ pub enum CompletionStatus {
 #[derive(Clone)]
 pub struct Agent {
     pub(crate) cell: Arc<Cell>,
-    pub(crate) mail: mpsc::Sender<Letter>,
+    pub(crate) mail: mpsc::Sender<Box<Letter>>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) report: SandboxReport,
+    pub(crate) report: Arc<SandboxReport>,
 }
 
 impl Agent {
@@ -137,7 +137,7 @@ impl Agent {
 
     /// What is enforced around its tools.
     #[must_use]
-    pub fn sandbox(&self) -> &SandboxReport {
+    pub fn sandbox(&self) -> &Arc<SandboxReport> {
         &self.report
     }
 
@@ -338,15 +338,18 @@ async fn next_while_driven(
     events.next_ready().await
 }
 
-pub(crate) async fn send_input(mail: &mpsc::Sender<Letter>, input: Input) -> Result<Receipt, SendError> {
-    ask(mail, |reply| Letter::Input(Box::new(input), reply)).await.unwrap_or(Err(SendError::Gone))
+pub(crate) async fn send_input(mail: &mpsc::Sender<Box<Letter>>, input: Input) -> Result<Receipt, SendError> {
+    ask(mail, |reply| Letter::Input(input, reply)).await.unwrap_or(Err(SendError::Gone))
 }
 
 /// Sends a letter and waits for its answer; `None` once nobody drives the agent any more. A letter that meets the
 /// end of its mailbox can stay in it for as long as any handle lives, with nobody to answer it.
-async fn ask<T>(mail: &mpsc::Sender<Letter>, letter: impl FnOnce(oneshot::Sender<T>) -> Letter) -> Option<T> {
+async fn ask<T>(
+    mail: &mpsc::Sender<Box<Letter>>,
+    letter: impl FnOnce(oneshot::Sender<T>) -> Letter,
+) -> Option<T> {
     let (reply, mut answer) = oneshot::channel();
-    mail.send(letter(reply)).await.ok()?;
+    mail.send(Box::new(letter(reply))).await.ok()?;
     tokio::select! {
         biased;
         answered = &mut answer => answered.ok(),

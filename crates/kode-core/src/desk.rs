@@ -43,7 +43,7 @@ impl Desk {
     /// The same for an agent that works in this directory.
     pub(crate) fn in_workspace(self, workspace: &dyn Workspace) -> Self {
         let report = workspace.processes().map_or_else(|_| workspace.report(), Processes::report);
-        Self { level: report.level, ..self }
+        Self { level: report.level.clone(), ..self }
     }
 
     /// What the machine may know now.

@@ -20,10 +20,10 @@ const LETTERS_AT_ONCE: usize = 64;
 /// Events of an epoch that are left when a new one is taken.
 const CURSOR_RESERVE: u32 = 1 << 16;
 
-/// What is sent to a driver.
+/// What is sent to a driver. Boxed on its way, as a mailbox has room for 32 letters before the first.
 pub(crate) enum Letter {
-    /// An input, and who waits for it to be durable. Boxed, as a mailbox has room for 32 letters before the first.
-    Input(Box<Input>, oneshot::Sender<Result<Receipt, SendError>>),
+    /// An input, and who waits for it to be durable.
+    Input(Input, oneshot::Sender<Result<Receipt, SendError>>),
     /// Put the agent away: at once if it may sleep or `force` says so. Answers whether it was.
     PutAway { force: bool, reply: oneshot::Sender<bool> },
     /// Remove the agent for good.
@@ -79,7 +79,7 @@ impl Driver {
     }
 
     /// Runs until the agent is put away, deleted, or its store refuses. Every task is gone when it returns.
-    pub(crate) async fn run(mut self: Box<Self>, mail: &mut mpsc::Receiver<Letter>) -> Exit {
+    pub(crate) async fn run(mut self: Box<Self>, mail: &mut mpsc::Receiver<Box<Letter>>) -> Exit {
         let exit = loop {
             match self.turn(mail).await {
                 Ok(None) => {}
@@ -93,7 +93,7 @@ impl Driver {
     }
 
     /// One round of the loop.
-    async fn turn(&mut self, mail: &mut mpsc::Receiver<Letter>) -> Result<Option<Exit>, StoreError> {
+    async fn turn(&mut self, mail: &mut mpsc::Receiver<Box<Letter>>) -> Result<Option<Exit>, StoreError> {
         let deadline = self.state.deadline(&self.desk.cx(&self.state));
         if self.desk.renew_at().is_some_and(|at| at <= self.desk.shared.clock.steady()) {
             self.desk.renew().await?;
@@ -104,7 +104,7 @@ impl Driver {
         tokio::select! {
             biased;
             letter = mail.recv(), if !self.abandoned => match letter {
-                Some(letter) => exit = self.take(letter, &mut batch, &mut waiting),
+                Some(letter) => exit = self.take(*letter, &mut batch, &mut waiting),
                 None => self.abandoned = true,
             },
             input = self.live.next() => self.take_effect(input, &mut batch),
@@ -116,7 +116,7 @@ impl Driver {
                 break;
             }
             let Ok(letter) = mail.try_recv() else { break };
-            exit = self.take(letter, &mut batch, &mut waiting);
+            exit = self.take(*letter, &mut batch, &mut waiting);
         }
         while let Some(input) = self.live.take_ready() {
             self.take_effect(input, &mut batch);
@@ -145,7 +145,7 @@ impl Driver {
             }
             Letter::Input(input, reply) => {
                 let before = self.state.cursor.max(Cursor::start_of(self.desk.lease.epoch));
-                let stepped = self.step(*input, batch).map_err(SendError::from);
+                let stepped = self.step(input, batch).map_err(SendError::from);
                 waiting.push((reply, stepped.map(|()| Receipt { before, seq: self.state.seq })));
                 None
             }

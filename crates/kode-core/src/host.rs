@@ -22,7 +22,7 @@ use crate::tool::{JobRefused, TodoRefused, ToolHost};
 /// alive.
 pub(crate) struct Host {
     pub(crate) cell: Arc<Cell>,
-    pub(crate) mail: mpsc::WeakSender<Letter>,
+    pub(crate) mail: mpsc::WeakSender<Box<Letter>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) secrets: Secrets,
     /// Up to which place the model has read the output of each job.

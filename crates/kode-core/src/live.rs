@@ -73,15 +73,20 @@ impl Running {
     }
 }
 
+/// Where tasks send the pieces of what they do. Boxed, as the channel has room for 32 before the first.
+struct Pieces {
+    to: mpsc::Sender<Box<Input>>,
+    from: mpsc::Receiver<Box<Input>>,
+}
+
 /// The effects in flight of one driver.
 pub(crate) struct Live {
     around: Arc<Surroundings>,
     running: BTreeMap<EffectKey, Running>,
     keys: HashMap<Id, EffectKey>,
     tasks: JoinSet<Input>,
-    /// Boxed, as the channel has room for 32 pieces before the first.
-    pieces: mpsc::Receiver<Box<Input>>,
-    to_pieces: mpsc::Sender<Box<Input>>,
+    /// There while a task may send some: an agent at rest is spared the channel.
+    pieces: Option<Pieces>,
     /// Inputs taken out of the channels that could not be given at once.
     ready: VecDeque<Input>,
     listener: Option<Listener>,
@@ -94,10 +99,9 @@ impl Live {
     pub(crate) fn new(around: Surroundings, history: &Pages<Message>) -> Self {
         let around = Arc::new(around);
         let listener = Listener::of(&around, history);
-        let (to_pieces, pieces) = mpsc::channel(PENDING_PIECES);
         let (running, keys, tasks) = (BTreeMap::new(), HashMap::new(), JoinSet::new());
         let (ready, leaving) = (VecDeque::new(), Leaving::default());
-        Self { around, running, keys, tasks, pieces, to_pieces, ready, listener, leaving }
+        Self { around, running, keys, tasks, pieces: None, ready, listener, leaving }
     }
 
     /// Starts what is missing and aborts what is not wanted. `request` renders the request that an effect
@@ -145,7 +149,7 @@ impl Live {
         let (mut runs, mut processes) = (None, false);
         let abort = match (&key, effect) {
             (&EffectKey::Model { step, attempt }, _) => {
-                let (request, pieces) = (request(&key), self.to_pieces.clone());
+                let (request, pieces) = (request(&key), self.way_for_pieces());
                 let span = tracing::info_span!("model", %agent, step, attempt);
                 self.tasks.spawn(model::ask(around, request, pieces, step, attempt).instrument(span))
             }
@@ -171,7 +175,7 @@ impl Live {
             }
             (EffectKey::Job { job }, Effect::Job { line, timeout_secs }) => {
                 let timeout = Duration::from_secs(timeout_secs);
-                let (command, to_driver) = (Command { line, timeout }, self.to_pieces.clone());
+                let (command, to_driver) = (Command { line, timeout }, self.way_for_pieces());
                 processes = true;
                 self.tasks.spawn(job::run(around, to_driver, job.clone(), command, cancel))
             }
@@ -196,7 +200,7 @@ impl Live {
             }
             tokio::select! {
                 biased;
-                Some(piece) = self.pieces.recv() => self.gather(*piece),
+                Some(piece) = next_piece(&mut self.pieces) => self.gather(piece),
                 Some(end) = self.tasks.join_next_with_id() => self.take_end(end),
                 else => std::future::pending().await,
             }
@@ -206,9 +210,9 @@ impl Live {
     /// An input that is there already.
     pub(crate) fn take_ready(&mut self) -> Option<Input> {
         if self.ready.is_empty()
-            && let Ok(piece) = self.pieces.try_recv()
+            && let Some(piece) = self.take_piece()
         {
-            self.gather(*piece);
+            self.gather(piece);
         }
         if self.ready.is_empty()
             && let Some(end) = self.tasks.try_join_next_with_id()
@@ -218,11 +222,30 @@ impl Live {
         self.ready.pop_front()
     }
 
+    /// A way for a task to send pieces.
+    fn way_for_pieces(&mut self) -> mpsc::Sender<Box<Input>> {
+        let pieces = self.pieces.get_or_insert_with(|| {
+            let (to, from) = mpsc::channel(PENDING_PIECES);
+            Pieces { to, from }
+        });
+        pieces.to.clone()
+    }
+
+    /// A piece that is there already. The channel goes where nobody can send one any more.
+    fn take_piece(&mut self) -> Option<Input> {
+        let pieces = self.pieces.as_mut()?;
+        let piece = pieces.from.try_recv().ok();
+        if piece.is_none() && self.tasks.is_empty() {
+            self.pieces = None;
+        }
+        piece.map(|piece| *piece)
+    }
+
     /// Makes ready all pieces that wait, those of one attempt joined: the natural batch.
     fn gather(&mut self, first: Input) {
         let mut last = first;
-        while let Ok(piece) = self.pieces.try_recv() {
-            match (&mut last, *piece) {
+        while let Some(piece) = self.take_piece() {
+            match (&mut last, piece) {
                 (
                     Input::ModelDeltas { step, attempt, deltas },
                     Input::ModelDeltas { step: of_step, attempt: of_attempt, deltas: more },
@@ -235,8 +258,8 @@ impl Live {
 
     /// What a task sent before its end comes before its end.
     fn take_end(&mut self, end: Result<(Id, Input), JoinError>) {
-        if let Ok(piece) = self.pieces.try_recv() {
-            self.gather(*piece);
+        if let Some(piece) = self.take_piece() {
+            self.gather(piece);
         }
         let end = self.end_of(end);
         self.ready.extend(end);
@@ -278,7 +301,9 @@ impl Live {
             running.give_up(&self.around);
             self.leaving.add(running.abort.id(), running.leash, true);
         }
-        self.pieces.close();
+        if let Some(pieces) = &mut self.pieces {
+            pieces.from.close();
+        }
         let all_gone = async {
             self.tasks.shutdown().await;
             self.leaving.all_released().await;
@@ -287,6 +312,11 @@ impl Live {
             tracing::warn!(agent = %self.around.tool_cx.agent, "something that cannot be stopped was left behind");
         }
     }
+}
+
+/// The next piece, if there may be one. Cancel safe.
+async fn next_piece(pieces: &mut Option<Pieces>) -> Option<Input> {
+    pieces.as_mut()?.from.recv().await.map(|piece| *piece)
 }
 
 /// A task that panicked spoils only what it was for.

@@ -30,7 +30,7 @@ pub(crate) struct Opening {
     pub(crate) cell: Arc<Cell>,
     pub(crate) kit: Arc<Kit>,
     pub(crate) workspace: Arc<dyn Workspace>,
-    pub(crate) mail: mpsc::WeakSender<Letter>,
+    pub(crate) mail: mpsc::WeakSender<Box<Letter>>,
     pub(crate) strategy: Strategy,
 }
 

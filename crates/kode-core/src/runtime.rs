@@ -370,7 +370,7 @@ impl Runtime {
         cell: Arc<Cell>,
         kit: Arc<Kit>,
         workspace: Arc<dyn Workspace>,
-    ) -> (Opening, mpsc::Sender<Letter>, mpsc::Receiver<Letter>) {
+    ) -> (Opening, mpsc::Sender<Box<Letter>>, mpsc::Receiver<Box<Letter>>) {
         let (mail, letters) = mpsc::channel(MAILBOX);
         let (shared, strategy) = (self.shared.clone(), Strategy::default());
         let opening = Opening { shared, cell, kit, workspace, mail: mail.downgrade(), strategy };
@@ -382,8 +382,8 @@ impl Runtime {
         &self,
         opening: Opening,
         driver: Box<Driver>,
-        mail: mpsc::Sender<Letter>,
-        letters: mpsc::Receiver<Letter>,
+        mail: mpsc::Sender<Box<Letter>>,
+        letters: mpsc::Receiver<Box<Letter>>,
     ) -> Agent {
         let agent = Agent {
             cell: opening.cell.clone(),

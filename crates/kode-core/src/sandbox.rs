@@ -164,14 +164,14 @@ pub trait Workspace: Send + Sync + 'static {
     /// no processes at all.
     fn processes(&self) -> Result<&dyn Processes, ProcessError> {
         Err(ProcessError::Unavailable {
-            asked: self.report().level,
+            asked: self.report().level.clone(),
             missing: vec!["this sandbox runs no processes".into()],
             hint: "use a sandbox that does, or a template without tools that need them".into(),
         })
     }
 
-    /// What is enforced here.
-    fn report(&self) -> SandboxReport;
+    /// What is enforced here: the same for many agents, so shared.
+    fn report(&self) -> Arc<SandboxReport>;
 }
 
 /// Makes workspaces.

@@ -17,7 +17,7 @@ const FIRST_WAIT: Millis = 250;
 const LAST_WAIT: Millis = 15_000;
 
 /// Drives the agent until it is put away, deleted, or cannot be driven any more.
-pub(crate) async fn supervise(opening: Opening, first: Box<Driver>, mut mail: mpsc::Receiver<Letter>) {
+pub(crate) async fn supervise(opening: Opening, first: Box<Driver>, mut mail: mpsc::Receiver<Box<Letter>>) {
     drive(&opening, first, &mut mail).await;
     opening.cell.end();
     // Whoever still reads it here goes on with what others write.
@@ -25,7 +25,7 @@ pub(crate) async fn supervise(opening: Opening, first: Box<Driver>, mut mail: mp
     follow(&opening.shared, &opening.cell.id, &opening.cell.feed);
 }
 
-async fn drive(opening: &Opening, first: Box<Driver>, mail: &mut mpsc::Receiver<Letter>) {
+async fn drive(opening: &Opening, first: Box<Driver>, mail: &mut mpsc::Receiver<Box<Letter>>) {
     let mut driver = first;
     loop {
         match driver.run(mail).await {
@@ -48,7 +48,7 @@ async fn drive(opening: &Opening, first: Box<Driver>, mail: &mut mpsc::Receiver<
 
 /// Tries until there is a driver again; what is sent meanwhile is refused at once. `None` when trying is of
 /// no use.
-async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Option<Box<Driver>> {
+async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Box<Letter>>) -> Option<Box<Driver>> {
     let mut wait = FIRST_WAIT;
     loop {
         let error = match reopen(opening).await {
@@ -72,7 +72,7 @@ async fn next_driver(opening: &Opening, mail: &mut mpsc::Receiver<Letter>) -> Op
                 biased;
                 () = clock.until(until) => break,
                 letter = mail.recv() => match letter {
-                    Some(letter) => refuse(letter, &error),
+                    Some(letter) => refuse(*letter, &error),
                     None => clock.until(until).await,
                 },
             }
@@ -105,7 +105,7 @@ mod tests {
     /// There is one for each agent in memory: what is rare is boxed where it is called.
     #[test]
     fn the_task_of_an_agent_is_small() {
-        fn size<F>(_: fn(Opening, Box<Driver>, mpsc::Receiver<Letter>) -> F) -> usize {
+        fn size<F>(_: fn(Opening, Box<Driver>, mpsc::Receiver<Box<Letter>>) -> F) -> usize {
             size_of::<F>()
         }
         assert!(size(supervise) <= 1 << 10, "{} bytes", size(supervise));

@@ -70,7 +70,7 @@ pub(crate) struct Inner {
     pub(crate) evicted: AtomicU64,
     pub(crate) idle: Idle,
     /// What was enforced around the last agent of each template: hosts do not change under a process.
-    sandboxes: Mutex<HashMap<TemplateId, SandboxReport>>,
+    sandboxes: Mutex<HashMap<TemplateId, Arc<SandboxReport>>>,
     pub(crate) due: Due,
     /// Whether a watch is kept, which finds what other nodes leave.
     pub(crate) watched: AtomicBool,
@@ -209,7 +209,7 @@ impl Pool {
 
     /// What is enforced around agents of this template; `None` until one was taken up here.
     #[must_use]
-    pub fn sandbox(&self, template: &TemplateId) -> Option<SandboxReport> {
+    pub fn sandbox(&self, template: &TemplateId) -> Option<Arc<SandboxReport>> {
         self.inner.sandboxes.lock().unwrap_or_else(PoisonError::into_inner).get(template).cloned()
     }
 

@@ -17,13 +17,12 @@ use rustix::fs::{self, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::egress::{Egress, Rules};
+use crate::egress::Rules;
 use crate::files::{self, Allowed, Files, Root, fault};
 use crate::forks;
 use crate::level::{Asked, Layer};
-use crate::policy::Policy;
-use crate::process::{self, LocalProcesses, Program, Proven};
-use crate::setup::{self, Grounds};
+use crate::process::{self, Program, Proven};
+use crate::setup::{Grounds, Wanted};
 use crate::workspace::{LocalWorkspace, blocking};
 
 /// What errors call the directory that holds the work directories: its path is the host's own affair.
@@ -35,12 +34,15 @@ const PRIVATE: Mode = Mode::RWXU;
 /// A directory to look into and to sync.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// What was found out about one level, once that was done.
+type Proof = Arc<OnceCell<Arc<Proven>>>;
+
 /// Work directories on this machine: `PARENT/<agentId>`, opened beneath by the kernel.
 ///
 /// Processes are held by a helper: the program itself, if its `main` calls [`crate::helper::enter`] first, or another
 /// that is named with [`Self::with_helper`]. Without one, only files can be worked with, and the report says so.
 ///
-/// Costs one descriptor, and two more for each open workspace and each of its allowed paths. Two agents
+/// Costs one descriptor, and one more for each open workspace and each of its allowed paths. Two agents
 /// never share a directory, unless one is a fork that was asked to; two workspaces of one directory share its files
 /// but not what they remember of them.
 #[derive(Clone)]
@@ -49,12 +51,9 @@ pub struct LocalSandbox {
     /// Held while a directory is shared, and while it is taken away from those who share none.
     pub(crate) sharing: Arc<Mutex<()>>,
     pub(crate) copies: Arc<Semaphore>,
-    path: Arc<Path>,
-    program: Option<Program>,
-    without: BTreeSet<Layer>,
-    silence: Option<Duration>,
+    grounds: Arc<Grounds>,
     /// What was found out about each level that was asked for.
-    proofs: Arc<Mutex<HashMap<Asked, Arc<OnceCell<Proven>>>>>,
+    proofs: Arc<Mutex<HashMap<Asked, Proof>>>,
 }
 
 impl LocalSandbox {
@@ -74,10 +73,12 @@ impl LocalSandbox {
             parent: Arc::new(parent),
             sharing: Arc::default(),
             copies: forks::places(),
-            path: path.into(),
-            program: Program::of_this_process(),
-            without: BTreeSet::new(),
-            silence: None,
+            grounds: Arc::new(Grounds {
+                parent: path.into(),
+                program: Program::of_this_process(),
+                without: BTreeSet::new(),
+                silence: None,
+            }),
             proofs: Arc::default(),
         })
     }
@@ -85,14 +86,14 @@ impl LocalSandbox {
     /// The same with another program as the helper: one whose `main` is [`crate::helper::run`].
     #[must_use]
     pub fn with_helper(mut self, program: impl Into<PathBuf>) -> Self {
-        self.program = Some(Program::At(program.into()));
+        self.grounds_mut().program = Some(Program::At(program.into()));
         self
     }
 
     /// The same without some layers, to see what is reported then. Levels that need one of them are refused.
     #[must_use]
     pub fn without(mut self, layers: impl IntoIterator<Item = Layer>) -> Self {
-        self.without.extend(layers);
+        self.grounds_mut().without.extend(layers);
         self
     }
 
@@ -100,7 +101,7 @@ impl LocalSandbox {
     /// for one of several that take over from each other. Choose less than the time after which the others do.
     #[must_use]
     pub fn ending_after_silence(mut self, silence: Duration) -> Self {
-        self.silence = Some(silence);
+        self.grounds_mut().silence = Some(silence);
         self
     }
 
@@ -110,18 +111,24 @@ impl LocalSandbox {
     /// # Errors
     /// [`FileError`] where there is no such level.
     pub async fn prove(&self, level: &str) -> Result<SandboxReport, FileError> {
-        Ok(self.proven(Asked::parse(level)?).await.report)
+        Ok(SandboxReport::clone(&self.proven(Asked::parse(level)?).await.report))
     }
 
-    async fn proven(&self, asked: Asked) -> Proven {
+    fn grounds_mut(&mut self) -> &mut Grounds {
+        Arc::make_mut(&mut self.grounds)
+    }
+
+    async fn proven(&self, asked: Asked) -> Arc<Proven> {
         let cell = files::held(&self.proofs).entry(asked).or_default().clone();
-        cell.get_or_init(|| self.find_out(asked)).await.clone()
+        cell.get_or_init(|| async { Arc::new(self.find_out(asked).await) }).await.clone()
     }
 
     async fn find_out(&self, asked: Asked) -> Proven {
-        let Some(program) = &self.program else { return process::without_helper() };
-        let grounds = Grounds { asked, without: &self.without, parent: &self.path };
-        process::prove(program, asked, grounds.policy(), &self.path).await
+        let grounds = &self.grounds;
+        match &grounds.program {
+            Some(program) => process::prove(program, asked, grounds.policy(asked), &grounds.parent).await,
+            None => process::without_helper(),
+        }
     }
 }
 
@@ -133,31 +140,19 @@ impl SandboxFactory for LocalSandbox {
         let proven = self.proven(asked).await;
         let (parent, name) = (self.parent.clone(), agent.clone());
         let allow = spec.allow_paths.clone();
-        let (files, work, allowed) = blocking(WORK, move || {
+        let files = blocking(WORK, move || {
             let work = work_directory(&parent, name.as_str())?;
-            let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map(Arc::new);
-            let own = copy(&work).map_err(|e| fault(WORK, e))?;
-            let allowed = open_allowed(&allow)?;
-            let copies = allowed.iter().map(|one| copy(one.root().fd()));
-            let copies = copies.collect::<Result<Vec<_>, _>>().map_err(|e| fault(WORK, e))?;
-            Ok((Files::new(Root::new(work), allowed), own, copies))
+            Ok(Files::new(Root::new(work), open_allowed(&allow)?))
         })
         .await?;
-        let grounds = Grounds { asked, without: &self.without, parent: &self.path };
-        let processes = self.program.as_ref().filter(|_| proven.missing.is_empty()).map(|program| {
-            let silence_ms =
-                self.silence.map(|silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
-            let policy = Policy { silence_ms, ..grounds.policy_for(agent, spec, &proven) };
-            let processes = setup::processes(program, policy, (work, allowed), &self.path, agent, &proven);
-            LocalProcesses { egress: Arc::new(Egress::new(rules)), ..processes }
-        });
-        let files = Arc::new(files);
-        Ok(Arc::new(LocalWorkspace { files, asked: spec.level.clone(), proven, processes }))
+        let (grounds, agent, spec) = (self.grounds.clone(), agent.clone(), spec.clone());
+        let wanted = Wanted { grounds, asked, agent, spec, rules, proven };
+        Ok(Arc::new(LocalWorkspace::new(files, wanted)))
     }
 
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError> {
         let (parent, agent, sharing) = (self.parent.clone(), agent.clone(), self.sharing.clone());
-        let path = self.path.clone();
+        let path = self.grounds.parent.clone();
         blocking(WORK, move || {
             let failed = |e| fault(WORK, e);
             process::forget_logs(&path, agent.as_str()).map_err(|e| io_fault(WORK, &e))?;
@@ -176,7 +171,7 @@ impl SandboxFactory for LocalSandbox {
     fn report(&self) -> SandboxReport {
         let strict = Asked::STRICT;
         let cell = files::held(&self.proofs).get(&strict).cloned();
-        let found = cell.and_then(|cell| cell.get().map(|proven| proven.report.clone()));
+        let found = cell.and_then(|cell| cell.get().map(|proven| SandboxReport::clone(&proven.report)));
         found.unwrap_or_else(|| SandboxReport { level: "unknown".into(), ..SandboxReport::default() })
     }
 

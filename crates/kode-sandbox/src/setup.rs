@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use kode_core::id::AgentId;
 use kode_core::template::SandboxSpec;
 
 use crate::egress::{Egress, Rules};
+use crate::files::Files;
 use crate::level::{Asked, Layer, Level};
 use crate::policy::{Act, Bounds, Policy};
 use crate::process::{LocalProcesses, Logs, Program, Proven, places};
@@ -25,19 +26,22 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const PROOF_MS: u64 = 10_000;
 
 /// What holds for every agent of a sandbox.
-pub(crate) struct Grounds<'a> {
-    pub(crate) asked: Asked,
-    pub(crate) without: &'a BTreeSet<Layer>,
+#[derive(Clone)]
+pub(crate) struct Grounds {
     /// The directory of the work directories.
-    pub(crate) parent: &'a Path,
+    pub(crate) parent: Arc<Path>,
+    /// What holds processes; without it, there are none.
+    pub(crate) program: Option<Program>,
+    pub(crate) without: BTreeSet<Layer>,
+    /// How long this process may be silent before what runs is ended.
+    pub(crate) silence: Option<Duration>,
 }
 
-impl Grounds<'_> {
+impl Grounds {
     /// The policy for a proof.
-    pub(crate) fn policy(&self) -> Policy {
-        let layers: BTreeSet<Layer> = self.asked.layers().difference(self.without).copied().collect();
-        let mut needed: BTreeSet<Layer> =
-            self.asked.least.layers().difference(self.without).copied().collect();
+    pub(crate) fn policy(&self, asked: Asked) -> Policy {
+        let layers: BTreeSet<Layer> = asked.layers().difference(&self.without).copied().collect();
+        let mut needed: BTreeSet<Layer> = asked.least.layers().difference(&self.without).copied().collect();
         let is_root = rustix::process::geteuid().is_root();
         if is_root && needed.contains(&Layer::Namespaces) && !self.without.contains(&Layer::OwnUid) {
             needed.insert(Layer::OwnUid);
@@ -46,7 +50,7 @@ impl Grounds<'_> {
             act: Act::Shell(String::new()),
             layers,
             needed,
-            env: environment(self.asked),
+            env: environment(asked),
             allow: Vec::new(),
             mask: vec![self.parent.to_string_lossy().into_owned()],
             timeout_ms: PROOF_MS,
@@ -58,8 +62,10 @@ impl Grounds<'_> {
     }
 
     /// The policy for an agent's commands: what was proven is needed from here on.
-    pub(crate) fn policy_for(&self, agent: &AgentId, spec: &SandboxSpec, proven: &Proven) -> Policy {
+    fn policy_for(&self, asked: Asked, agent: &AgentId, spec: &SandboxSpec, proven: &Proven) -> Policy {
+        let silence = self.silence.map(|silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
         Policy {
+            silence_ms: silence,
             layers: proven.layers.clone(),
             needed: proven.layers.clone(),
             allow: spec.allow_paths.clone(),
@@ -67,29 +73,35 @@ impl Grounds<'_> {
             // Without a network of their own, processes have the host's or none; there is nothing to make a way out of.
             egress: !spec.network.is_empty() && proven.layers.contains(&Layer::Namespaces),
             owner: owner(agent.as_str()),
-            ..self.policy()
+            ..self.policy(asked)
         }
     }
 }
 
-/// An agent's processes.
-pub(crate) fn processes(
-    program: &Program,
-    policy: Policy,
-    (work, allow): (Arc<OwnedFd>, Vec<Arc<OwnedFd>>),
-    parent: &Path,
-    agent: &AgentId,
-    proven: &Proven,
-) -> LocalProcesses {
-    LocalProcesses {
-        program: program.clone(),
-        policy,
-        work,
-        allow,
-        logs: Logs::of(parent, agent.as_str()),
-        egress: Arc::new(Egress::new(Rules::default())),
-        report: proven.report.clone(),
-        places: places(),
+/// What an agent's processes are made of. Most agents run none, so they are made with the first.
+pub(crate) struct Wanted {
+    pub(crate) grounds: Arc<Grounds>,
+    pub(crate) asked: Asked,
+    pub(crate) agent: AgentId,
+    pub(crate) spec: SandboxSpec,
+    pub(crate) rules: Rules,
+    pub(crate) proven: Arc<Proven>,
+}
+
+impl Wanted {
+    /// The agent's processes, beneath its files; none where the level cannot be had.
+    pub(crate) fn processes(&self, files: &Arc<Files>) -> Option<LocalProcesses> {
+        let Self { grounds, asked, agent, spec, rules, proven } = self;
+        let program = grounds.program.as_ref().filter(|_| proven.missing.is_empty())?;
+        Some(LocalProcesses {
+            program: program.clone(),
+            policy: grounds.policy_for(*asked, agent, spec, proven),
+            files: files.clone(),
+            logs: Logs::of(&grounds.parent, agent.as_str()),
+            egress: Arc::new(Egress::new(rules.clone())),
+            report: proven.report.clone(),
+            places: places(),
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! all. Nothing here knows how a file is opened.
 
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use kode_core::sandbox::{
@@ -12,7 +12,8 @@ use kode_core::sandbox::{
 };
 
 use crate::files::Files;
-use crate::process::{LocalProcesses, Proven};
+use crate::process::LocalProcesses;
+use crate::setup::Wanted;
 
 /// What an operator can do where a level cannot be had.
 const HINT: &str = "see `kode doctor` for what this host lacks; a template that is to run with less says so in its \
@@ -20,15 +21,17 @@ const HINT: &str = "see `kode doctor` for what this host lacks; a template that 
 
 /// One agent's files and processes on this machine.
 pub(crate) struct LocalWorkspace {
-    pub(crate) files: Arc<Files>,
-    /// The level that was asked for, by name.
-    pub(crate) asked: String,
-    pub(crate) proven: Proven,
-    /// Absent where the level cannot be had.
-    pub(crate) processes: Option<LocalProcesses>,
+    files: Arc<Files>,
+    wanted: Wanted,
+    /// Made when first asked for; absent where the level cannot be had.
+    processes: OnceLock<Option<Box<LocalProcesses>>>,
 }
 
 impl LocalWorkspace {
+    pub(crate) fn new(files: Files, wanted: Wanted) -> Self {
+        Self { files: Arc::new(files), wanted, processes: OnceLock::new() }
+    }
+
     async fn hop<T, F>(&self, path: &str, work: F) -> Result<T, FileError>
     where
         T: Send + 'static,
@@ -79,14 +82,15 @@ impl Workspace for LocalWorkspace {
 
     fn processes(&self) -> Result<&dyn Processes, ProcessError> {
         let refused = || ProcessError::Unavailable {
-            asked: self.asked.clone(),
-            missing: self.proven.missing.clone(),
+            asked: self.wanted.spec.level.clone(),
+            missing: self.wanted.proven.missing.clone(),
             hint: HINT.into(),
         };
-        self.processes.as_ref().map(|processes| processes as &dyn Processes).ok_or_else(refused)
+        let processes = self.processes.get_or_init(|| self.wanted.processes(&self.files).map(Box::new));
+        processes.as_deref().map(|processes| processes as &dyn Processes).ok_or_else(refused)
     }
 
-    fn report(&self) -> SandboxReport {
-        self.proven.report.clone()
+    fn report(&self) -> Arc<SandboxReport> {
+        self.wanted.proven.report.clone()
     }
 }

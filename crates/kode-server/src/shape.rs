@@ -89,7 +89,10 @@ struct Enforced {
 fn sandbox(app: &App, id: &AgentId, template: Option<&TemplateId>) -> Enforced {
     let live = app.pool.resident(id).map(|agent| agent.sandbox().clone());
     let known = live.or_else(|| app.pool.sandbox(template?));
-    known.map_or_else(unknown, |SandboxReport { level, gaps, .. }| Enforced { level, gaps })
+    known.map_or_else(unknown, |report| {
+        let SandboxReport { level, gaps, .. } = &*report;
+        Enforced { level: level.clone(), gaps: gaps.clone() }
+    })
 }
 
 fn unknown() -> Enforced {

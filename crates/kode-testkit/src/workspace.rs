@@ -7,7 +7,7 @@
 mod sandbox;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kode_core::sandbox::{
@@ -236,12 +236,12 @@ impl Workspace for MemoryWorkspace {
         })
     }
 
-    fn report(&self) -> SandboxReport {
-        SandboxReport {
+    fn report(&self) -> Arc<SandboxReport> {
+        Arc::new(SandboxReport {
             level: "files".into(),
             gaps: vec!["everything is in memory".into()],
             ..SandboxReport::default()
-        }
+        })
     }
 }
 

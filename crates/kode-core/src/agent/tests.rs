@@ -24,7 +24,7 @@ fn what_was_answered_before_the_end_is_told() {
     let (mail, mut mailbox) = mpsc::channel(1);
     let mut asked = pin!(ask(&mail, Letter::Delete));
     assert_eq!(asked.as_mut().now_or_never(), None);
-    let Ok(Letter::Delete(reply)) = mailbox.try_recv() else { panic!("another letter came") };
+    let Letter::Delete(reply) = *mailbox.try_recv().unwrap() else { panic!("another letter came") };
     reply.send(Ok(())).expect("the answer is waited for");
     drop(mailbox);
     assert_eq!(asked.as_mut().now_or_never(), Some(Some(Ok(()))));

@@ -187,5 +187,5 @@ pub trait Processes: Send + Sync {
     async fn logs(&self, job: &JobId, since: u64, limit: usize) -> Result<JobLog, ProcessError>;
 
     /// What is enforced around them.
-    fn report(&self) -> SandboxReport;
+    fn report(&self) -> Arc<SandboxReport>;
 }

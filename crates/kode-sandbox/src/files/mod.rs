@@ -18,6 +18,7 @@ mod temp;
 mod walk;
 mod write;
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use copy::{copy_tree, discard, is_vacant, settle};
@@ -42,6 +43,12 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn new(work: Root, allowed: Vec<Allowed>) -> Self {
         Self { work, allowed, ledger: Mutex::default(), writing: Mutex::default() }
+    }
+
+    /// The directories that the agent may work in, its own first.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let allowed = self.allowed.iter().map(Allowed::root);
+        std::iter::once(&self.work).chain(allowed).map(|root| root.fd().as_fd())
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::path::Path;
+use std::sync::Arc;
 
 use kode_core::sandbox::SandboxReport;
 use kode_core::tool::Cancel;
@@ -22,9 +23,9 @@ use crate::policy::{Act, Policy, Told};
 use crate::probe::Targets;
 
 /// What was found out about a level.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Proven {
-    pub(crate) report: SandboxReport,
+    pub(crate) report: Arc<SandboxReport>,
     /// Why processes are refused, where they are.
     pub(crate) missing: Vec<String>,
     /// The layers that are put on from here on; each of them is needed then.
@@ -74,7 +75,7 @@ fn refused(missing: Vec<String>) -> Proven {
     let layers = Layer::ALL.iter().map(|layer| (layer.name().to_owned(), false)).collect();
     let report =
         SandboxReport { level: "files".into(), gaps: missing.clone(), layers, probes: BTreeMap::new() };
-    Proven { report, missing, layers: BTreeSet::new() }
+    Proven { report: Arc::new(report), missing, layers: BTreeSet::new() }
 }
 
 fn judge(
@@ -106,7 +107,7 @@ fn judge(
         layers: Layer::ALL.iter().map(named).collect(),
         probes: succeeded.iter().map(|(name, succeeded)| (name.clone(), !succeeded)).collect(),
     };
-    Proven { report, missing: refusals, layers }
+    Proven { report: Arc::new(report), missing: refusals, layers }
 }
 
 /// A process of root's own id is not isolated, whatever else is around it: the kernel's files are root's.

@@ -1,6 +1,6 @@
 //! One agent's processes: commands that are run to their end, and background jobs.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use super::keeper::Tree;
 use super::launch::{Program, launch};
 use super::log::{Logs, Stream, Writer};
 use crate::egress::Egress;
+use crate::files::Files;
 use crate::helper::Failed;
 use crate::policy::{Act, LINE_MAX, Policy, Told};
 
@@ -37,11 +38,11 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct LocalProcesses {
     pub(crate) program: Program,
     pub(crate) policy: Policy,
-    pub(crate) work: Arc<OwnedFd>,
-    pub(crate) allow: Vec<Arc<OwnedFd>>,
+    /// Whose descriptors they are given.
+    pub(crate) files: Arc<Files>,
     pub(crate) logs: Logs,
     pub(crate) egress: Arc<Egress>,
-    pub(crate) report: SandboxReport,
+    pub(crate) report: Arc<SandboxReport>,
     pub(crate) places: Arc<Semaphore>,
 }
 
@@ -72,10 +73,9 @@ impl LocalProcesses {
         }
         let timeout_ms = u64::try_from(command.timeout.as_millis()).unwrap_or(u64::MAX);
         let policy = Policy { act: Act::Shell(command.line.clone()), timeout_ms, ..self.policy.clone() };
-        let (program, work, allow) = (self.program.clone(), self.work.clone(), self.allow.clone());
+        let (program, files) = (self.program.clone(), self.files.clone());
         let started = tokio::task::spawn_blocking(move || {
-            let descriptors: Vec<BorrowedFd<'_>> =
-                [&work].into_iter().chain(&allow).map(|fd| fd.as_fd()).collect();
+            let descriptors: Vec<BorrowedFd<'_>> = files.roots().collect();
             start(&program, &policy, &descriptors, held)
         });
         started.await.map_err(|_| ProcessError::Io("the server is shutting down".into()))?
@@ -259,7 +259,7 @@ impl Processes for LocalProcesses {
         read.map_err(|_| ProcessError::Io("the server is shutting down".into()))?
     }
 
-    fn report(&self) -> SandboxReport {
+    fn report(&self) -> Arc<SandboxReport> {
         self.report.clone()
     }
 }

@@ -171,7 +171,7 @@ impl Workspace for Other {
         self.0.walk(path, options, limit).await
     }
 
-    fn report(&self) -> SandboxReport {
+    fn report(&self) -> Arc<SandboxReport> {
         self.0.report()
     }
 }
