@@ -219,7 +219,9 @@ impl Driver {
             return Ok(self.state.is_idle().then_some(Exit::Deleted));
         }
         if self.state.at_rest() {
-            self.desk.cell.feed.rest();
+            if let Some(at) = self.desk.cell.feed.rest() {
+                self.desk.let_go_of_events(at);
+            }
             // Both only make a later start faster or surer: without them the journal tells the same.
             if let Err(error) = Box::pin(self.note_rest()).await {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "the agent's rest was not noted");

@@ -34,6 +34,10 @@ const PRIVATE: Mode = Mode::RWXU;
 /// A directory to look into and to sync.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// Work directories that are opened at once. One disk does no more for more of them, and each thread keeps memory of its
+/// own.
+const OPENINGS_AT_ONCE: usize = 16;
+
 /// What was found out about one level, once that was done.
 type Proof = Arc<OnceCell<Arc<Proven>>>;
 
@@ -51,6 +55,7 @@ pub struct LocalSandbox {
     /// Held while a directory is shared, and while it is taken away from those who share none.
     pub(crate) sharing: Arc<Mutex<()>>,
     pub(crate) copies: Arc<Semaphore>,
+    openings: Arc<Semaphore>,
     grounds: Arc<Grounds>,
     /// What was found out about each level that was asked for.
     proofs: Arc<Mutex<HashMap<Asked, Proof>>>,
@@ -73,6 +78,7 @@ impl LocalSandbox {
             parent: Arc::new(parent),
             sharing: Arc::default(),
             copies: forks::places(),
+            openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),
             grounds: Arc::new(Grounds {
                 parent: path.into(),
                 program: Program::of_this_process(),
@@ -140,7 +146,9 @@ impl SandboxFactory for LocalSandbox {
         let proven = self.proven(asked).await;
         let (parent, name) = (self.parent.clone(), agent.clone());
         let allow = spec.allow_paths.clone();
+        let place = self.openings.clone().acquire_owned().await;
         let files = blocking(WORK, move || {
+            let _place = place;
             let work = work_directory(&parent, name.as_str())?;
             Ok(Files::new(Root::new(work), open_allowed(&allow)?))
         })

@@ -12,6 +12,7 @@ use kode_core::store::{
     Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
     Holder, Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::check::Report;
 use crate::committer::Committer;
@@ -21,6 +22,9 @@ use crate::repair::Repair;
 use crate::retire::Retirer;
 use crate::store::{Ahead, Store};
 use crate::writer::Batch;
+
+/// Calls that may block at once. One disk does no more for more of them, and each thread keeps memory of its own.
+const AT_ONCE: usize = 16;
 
 /// A store in a directory of the host. One process at a time writes to it.
 ///
@@ -32,6 +36,7 @@ pub struct FsStore {
     retirer: Retirer,
     /// One process has the directory to itself, so its nodes are its own.
     nodes: NodeTable,
+    places: Arc<Semaphore>,
 }
 
 impl FsStore {
@@ -90,7 +95,8 @@ impl FsStore {
     pub(crate) fn over(store: Store) -> Self {
         let store = Arc::new(store);
         let (committer, retirer) = (Committer::new(store.clone()), Retirer::new(store.clone()));
-        Self { committer, retirer, store, nodes: NodeTable::default() }
+        let (nodes, places) = (NodeTable::default(), Arc::new(Semaphore::new(AT_ONCE)));
+        Self { store, committer, retirer, nodes, places }
     }
 
     /// Waits until what was written under a lease is durable, and notes it. Goes on when it is dropped.
@@ -114,10 +120,28 @@ impl FsStore {
         &self,
         work: impl FnOnce(&Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        let (store, places) = (self.store.clone(), self.places.clone());
+        let done = match places.clone().try_acquire_owned() {
+            Ok(place) => tokio::task::spawn_blocking(move || holding(place, || work(&store))).await,
+            // In a task of its own, as it runs to its end also when nobody waits for it any more.
+            Err(_) => {
+                let waits = async move {
+                    let place = places.acquire_owned().await.map_err(|_| cut_off())?;
+                    let work = tokio::task::spawn_blocking(move || holding(place, || work(&store)));
+                    work.await.unwrap_or_else(|_| Err(cut_off()))
+                };
+                tokio::spawn(waits).await
+            }
+        };
         done.unwrap_or_else(|_| Err(cut_off()))
     }
+}
+
+/// Gives the place back when the work is done, and not when nobody waits for it any more.
+fn holding<T>(place: OwnedSemaphorePermit, work: impl FnOnce() -> T) -> T {
+    let done = work();
+    drop(place);
+    done
 }
 
 /// The runtime ended in the middle.

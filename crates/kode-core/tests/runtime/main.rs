@@ -13,6 +13,7 @@ mod hooks;
 mod interrupts;
 mod jobs;
 mod listeners;
+mod memory;
 mod policies;
 mod record;
 mod results;
