@@ -9,6 +9,7 @@ mod compose;
 mod config;
 mod demo;
 mod describe;
+mod descriptors;
 mod failure;
 mod log;
 mod membership;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::{Either, select};
 
 use crate::agent::Cell;
-use crate::id::{Millis, Seq};
+use crate::id::Millis;
 use crate::machine::{Batch, Cx, EffectKey, Input, State, Strategy, View, fnv1a, render, summary_prompt};
 use crate::model::ModelRequest;
 use crate::registry::Kit;
@@ -16,9 +16,6 @@ use crate::runtime::Shared;
 use crate::sandbox::{Processes, Workspace};
 use crate::store::{Lease, StoreError};
 use crate::upkeep::Care;
-
-/// How long events stay in memory behind the last one of an agent at rest, for readers that have not read them yet.
-const LINGER: Millis = 1_000;
 
 /// What surrounds the state of one writer.
 pub(crate) struct Desk {
@@ -129,18 +126,6 @@ impl Desk {
     pub(crate) fn renew_at(&self) -> Option<Millis> {
         let expires = Some(self.lease.expires).filter(|at| *at != Millis::MAX)?;
         Some(expires.saturating_sub(self.shared.lease_ttl * 2 / 3))
-    }
-
-    /// Has the agent's events leave the memory in a while, if nothing comes behind this place: whoever reads them has
-    /// read them by then.
-    pub(crate) fn let_go_of_events(&self, at: Seq) {
-        let (feed, clock) = (Arc::downgrade(&self.cell.feed), self.shared.clock.clone());
-        tokio::spawn(async move {
-            clock.until(clock.now().saturating_add(LINGER)).await;
-            if let Some(feed) = feed.upgrade() {
-                feed.let_go(at);
-            }
-        });
     }
 
     /// Makes `Opened` and what follows from the first inputs durable: the first act of a writer.

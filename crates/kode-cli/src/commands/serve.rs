@@ -17,7 +17,7 @@ use crate::compose::{self, Telemetry};
 use crate::config::{Settings, process_env};
 use crate::failure::Failure;
 use crate::membership::{Joined, Membership};
-use crate::{log, panics};
+use crate::{descriptors, log, panics};
 
 /// How long runs may go on after the server is told to stop. What is not done by then goes on at the next
 /// start.
@@ -55,7 +55,10 @@ pub(crate) fn run(serve: Serve) -> Result<(), Failure> {
         };
         let pool = Pool::new(
             builder.build().map_err(Failure::usage)?,
-            PoolOptions { max_agents: settings.max_agents, idle: settings.idle },
+            PoolOptions {
+                max_agents: descriptors::agents(settings.max_agents, descriptors::raise()),
+                idle: settings.idle,
+            },
         );
         let shared = pool.runtime().store().is_shared();
         let listener = bind(address, "--listen").await?;

@@ -2,6 +2,7 @@
 //! store.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
@@ -9,7 +10,7 @@ use kode_testkit::rounds::rounds;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::Server;
+use crate::harness::{Server, kode};
 
 /// Agents in memory at once: each new one has another put away.
 const PLACES: &str = "64";
@@ -74,4 +75,24 @@ async fn g10_agents_that_were_put_away_leave_no_memory_and_no_work_at_the_start(
     );
     assert!(grown < 12 << 10, "{grown} KiB grew over {} agents", count * 3 / 4);
     assert!(ratio < 2.0, "a start takes {ratio:.2} times as long");
+}
+
+/// Shells give programs 1,024 descriptors, and more to those that ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g10_more_agents_are_in_memory_than_the_usual_limit_of_open_files_has_room_for() {
+    let dir = TempDir::new().unwrap();
+    let serve = kode(dir.path(), &["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -Sn 128; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    command.current_dir(dir.path());
+    let server = Server::launch(command, |_| {});
+    for nth in 0..150 {
+        let (status, made) = server.post("/api/agents", &json!({ "agentId": format!("user:{nth}") })).await;
+        assert_eq!(status, 201, "{nth}: {made}");
+    }
+    let (_, metrics) = server.get("/api/metrics").await;
+    assert_eq!(metrics["activeAgents"], 150, "{metrics}");
 }
