@@ -4,8 +4,6 @@
 //! what is wanted. After a failed append its state is ahead of the journal, so it ends; a new driver, with a
 //! new epoch, begins from what is durable.
 
-use std::sync::Arc;
-
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::SendError;
@@ -21,9 +19,6 @@ use crate::upkeep::Upkeep;
 const LETTERS_AT_ONCE: usize = 64;
 /// Events of an epoch that are left when a new one is taken.
 const CURSOR_RESERVE: u32 = 1 << 16;
-
-/// How long events stay in memory behind the last one of an agent at rest, for readers that have not read them yet.
-const LINGER: Millis = 1_000;
 
 /// What is sent to a driver. Boxed on its way, as a mailbox has room for 32 letters before the first.
 pub(crate) enum Letter {
@@ -219,26 +214,12 @@ impl Driver {
         self.live.report_gone(state.stopping());
     }
 
-    /// Has the agent's events leave the memory in a while, if nothing comes behind this place: whoever reads them has
-    /// read them by then.
-    fn let_go_of_events(&self, at: Seq) {
-        let (feed, clock) = (Arc::downgrade(&self.desk.cell.feed), self.desk.shared.clock.clone());
-        tokio::spawn(async move {
-            clock.until(clock.now().saturating_add(LINGER)).await;
-            if let Some(feed) = feed.upgrade() {
-                feed.let_go(at);
-            }
-        });
-    }
-
     async fn after_commit(&mut self) -> Result<Option<Exit>, StoreError> {
         if self.deleting.is_some() {
             return Ok(self.state.is_idle().then_some(Exit::Deleted));
         }
         if self.state.at_rest() {
-            if let Some(at) = self.desk.cell.feed.rest() {
-                self.let_go_of_events(at);
-            }
+            self.desk.cell.feed.rest();
             // Both only make a later start faster or surer: without them the journal tells the same.
             if let Err(error) = Box::pin(self.note_rest()).await {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "the agent's rest was not noted");

@@ -86,12 +86,6 @@ impl Ring {
         }
     }
 
-    fn let_go(&mut self) {
-        if let Some(last) = self.events.back().map(|event| event.cursor) {
-            (self.from, self.events) = (last, VecDeque::new());
-        }
-    }
-
     fn shorten(&mut self) {
         while self.events.len() > KEPT {
             if let Some(oldest) = self.events.pop_front() {
@@ -198,22 +192,14 @@ impl Feed {
         self.signal.send_modify(|signal| signal.head = head);
     }
 
-    /// Lets go of the events when nobody reads them: an idle agent keeps none in memory. Where somebody does, they stay
-    /// for who is on the way to them, and this is where [`Feed::let_go`] finds them a moment later.
-    pub(crate) fn rest(&self) -> Option<Seq> {
-        let mut ring = lock(&self.ring);
+    /// Lets go of the events when nobody reads them: an idle agent keeps none in memory.
+    pub(crate) fn rest(&self) {
         if self.signal.receiver_count() == 0 {
-            ring.let_go();
-        }
-        ring.seq.filter(|_| !ring.events.is_empty())
-    }
-
-    /// Lets go of the events, unless some came behind this place: readers that have not read them yet find them in the
-    /// journal.
-    pub(crate) fn let_go(&self, at: Seq) {
-        let mut ring = lock(&self.ring);
-        if ring.seq == Some(at) {
-            ring.let_go();
+            let mut ring = lock(&self.ring);
+            if let Some(last) = ring.events.back().map(|e| e.cursor) {
+                ring.from = last;
+                ring.events = VecDeque::new();
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use kode_core::store::{
     Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
     Holder, Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::check::Report;
 use crate::committer::Committer;
@@ -23,8 +23,8 @@ use crate::retire::Retirer;
 use crate::store::{Ahead, Store};
 use crate::writer::Batch;
 
-/// Calls that may block at once. One disk does no more for more of them, and each thread keeps memory of its own.
-const AT_ONCE: usize = 16;
+/// Agents that are taken up at once. One disk does no more for more of them, and each thread keeps memory of its own.
+const OPENINGS_AT_ONCE: usize = 16;
 
 /// A store in a directory of the host. One process at a time writes to it.
 ///
@@ -36,7 +36,7 @@ pub struct FsStore {
     retirer: Retirer,
     /// One process has the directory to itself, so its nodes are its own.
     nodes: NodeTable,
-    places: Arc<Semaphore>,
+    openings: Arc<Semaphore>,
 }
 
 impl FsStore {
@@ -95,8 +95,8 @@ impl FsStore {
     pub(crate) fn over(store: Store) -> Self {
         let store = Arc::new(store);
         let (committer, retirer) = (Committer::new(store.clone()), Retirer::new(store.clone()));
-        let (nodes, places) = (NodeTable::default(), Arc::new(Semaphore::new(AT_ONCE)));
-        Self { store, committer, retirer, nodes, places }
+        let (nodes, openings) = (NodeTable::default(), Arc::new(Semaphore::new(OPENINGS_AT_ONCE)));
+        Self { store, committer, retirer, nodes, openings }
     }
 
     /// Waits until what was written under a lease is durable, and notes it. Goes on when it is dropped.
@@ -120,28 +120,26 @@ impl FsStore {
         &self,
         work: impl FnOnce(&Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let (store, places) = (self.store.clone(), self.places.clone());
-        let done = match places.clone().try_acquire_owned() {
-            Ok(place) => tokio::task::spawn_blocking(move || holding(place, || work(&store))).await,
-            // In a task of its own, as it runs to its end also when nobody waits for it any more.
-            Err(_) => {
-                let waits = async move {
-                    let place = places.acquire_owned().await.map_err(|_| cut_off())?;
-                    let work = tokio::task::spawn_blocking(move || holding(place, || work(&store)));
-                    work.await.unwrap_or_else(|_| Err(cut_off()))
-                };
-                tokio::spawn(waits).await
-            }
-        };
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.unwrap_or_else(|_| Err(cut_off()))
     }
-}
 
-/// Gives the place back when the work is done, and not when nobody waits for it any more.
-fn holding<T>(place: OwnedSemaphorePermit, work: impl FnOnce() -> T) -> T {
-    let done = work();
-    drop(place);
-    done
+    /// The same for a part of taking an agent up, a few at once. Never for what readers ask: they may be many, and who
+    /// writes would wait behind them.
+    async fn opening<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let place = self.openings.clone().acquire_owned().await.map_err(|_| cut_off())?;
+        self.blocking(move |store| {
+            let done = work(store);
+            // Not when nobody waits for it any more: it goes on.
+            drop(place);
+            done
+        })
+        .await
+    }
 }
 
 /// The runtime ended in the middle.
@@ -194,7 +192,7 @@ impl Journal for FsStore {
 impl Leases for FsStore {
     async fn acquire(&self, agent: &AgentId, holder: &str, ttl: Millis, now: Millis) -> StoreResult<Lease> {
         let (agent, holder) = (agent.clone(), holder.to_owned());
-        self.blocking(move |store| store.acquire(&agent, &holder, ttl, now)).await
+        self.opening(move |store| store.acquire(&agent, &holder, ttl, now)).await
     }
 
     async fn renew(&self, lease: &Lease, ttl: Millis, now: Millis) -> StoreResult<Lease> {
@@ -240,7 +238,7 @@ impl Checkpoints for FsStore {
 
     async fn load_checkpoint(&self, agent: &AgentId) -> StoreResult<Option<Checkpoint>> {
         let agent = agent.clone();
-        self.blocking(move |store| store.load_checkpoint(&agent)).await
+        self.opening(move |store| store.load_checkpoint(&agent)).await
     }
 }
 

@@ -1,7 +1,6 @@
 //! Many users' turns: W1 makes agents, W2 has them answer, W3 lets each answer use a tool.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use kode_core::Runtime;
@@ -12,9 +11,6 @@ use super::host::{self, Turn, User};
 use super::params::Params;
 use super::usage::{self, Usage};
 use crate::{median, quantile};
-
-/// How long after their last turn agents are idle: then they have let go of its events.
-const IDLE: Duration = Duration::from_secs(2);
 
 /// W1: makes agents, and tells what each weighs, idle or after some turns.
 pub(crate) async fn create(params: &Params) -> anyhow::Result<Value> {
@@ -28,9 +24,6 @@ pub(crate) async fn create(params: &Params) -> anyhow::Result<Value> {
     let made = stream::iter(0..agents).map(|number| one(&runtime, number, turns)).buffer_unordered(conc);
     let agents_made: Vec<_> = made.try_collect().await?;
     let spent = usage.since()?;
-    if turns > 0 {
-        tokio::time::sleep(IDLE).await;
-    }
     let weight = usage::rss_kb()?.saturating_sub(before);
     let report = spent.report(&json!({
         "agents_per_s": agents as f64 / spent.wall,

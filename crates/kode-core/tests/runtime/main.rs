@@ -13,7 +13,6 @@ mod hooks;
 mod interrupts;
 mod jobs;
 mod listeners;
-mod memory;
 mod policies;
 mod record;
 mod results;
