@@ -1,8 +1,8 @@
 //! The same tests with larger counts, for a machine that has time.
 
 use crate::context::{Context, run as run_command};
-use crate::needs;
 use crate::nextest::{Counts, Profile};
+use crate::{needs, test};
 
 /// What `soak` is asked for.
 #[derive(clap::Args)]
@@ -17,6 +17,7 @@ pub(crate) struct Args {
 /// Runs every round, also after a failed one, and prints what ran.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     anyhow::ensure!(needs::NEXTEST.ensure(context)?, "a soak needs the counts that only nextest reports");
+    test::find_needs(context)?;
     let mut total = Counts { passed: 0, failed: 0 };
     for round in 1..=args.rounds {
         let counts = run_round(context, &args.filters)?;

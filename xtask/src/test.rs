@@ -59,7 +59,7 @@ fn run_steps(context: &Context, fast: bool) -> anyhow::Result<()> {
 }
 
 /// What the tests look for on the machine, so that a lack is told before minutes of building.
-fn find_needs(context: &Context) -> anyhow::Result<()> {
+pub(crate) fn find_needs(context: &Context) -> anyhow::Result<()> {
     for need in [
         &needs::NEXTEST,
         &needs::CURL,

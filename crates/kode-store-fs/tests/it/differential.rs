@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 
 #[test]
 fn files_and_memory_say_the_same() {
-    let cases = cases("scripts on files beside memory", 24, 1_000);
+    let cases = cases("scripts on files beside memory", 24, 2_000);
     let config = ProptestConfig { cases, ..ProptestConfig::default() };
     let scripts = proptest::collection::vec(any::<script::Op>(), 1..60);
     let outcome = TestRunner::new(config).run(&scripts, |ops| {

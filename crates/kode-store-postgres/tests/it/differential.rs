@@ -14,7 +14,7 @@ use crate::server::start;
 #[test]
 fn postgres_and_memory_say_the_same() {
     let Some(server) = start(&[]) else { return };
-    let cases = cases("scripts on postgres beside memory", 24, 1_000);
+    let cases = cases("scripts on postgres beside memory", 24, 2_000);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let scripts = proptest::collection::vec(any::<script::Op>(), 1..50);
     let number = AtomicU32::new(0);
