@@ -72,6 +72,13 @@ struct Ring {
     /// Every event after this one, up to the head, is in `events`.
     from: Cursor,
     events: VecDeque<Arc<Envelope>>,
+    /// How often it moved on.
+    moves: u64,
+    readers: usize,
+    /// How many of them have taken all there is since it moved last: what they have not told yet, they hold themselves.
+    caught_up: usize,
+    /// Whether the agent rests: what everybody has taken is not kept any longer.
+    resting: bool,
     /// Whether a writer of this process tells what it appends.
     driven: bool,
     /// Whether a task tells what others append.
@@ -82,15 +89,28 @@ impl Ring {
     /// Begins behind this place, unless what is here leads there.
     fn begin_at(&mut self, seq: Seq, cursor: Cursor) {
         if self.seq != Some(seq) {
-            (self.seq, self.from, self.events) = (Some(seq), cursor, VecDeque::new());
+            (self.from, self.events) = (cursor, VecDeque::new());
+            self.move_on(seq);
         }
     }
 
-    fn shorten(&mut self) {
+    /// The journal goes on to here, and nobody has taken that yet.
+    fn move_on(&mut self, seq: Seq) {
+        self.seq = Some(seq);
+        self.moves += 1;
+        (self.caught_up, self.resting) = (0, false);
         while self.events.len() > KEPT {
             if let Some(oldest) = self.events.pop_front() {
                 self.from = oldest.cursor;
             }
+        }
+    }
+
+    /// An idle agent keeps no event in memory but for a reader who is behind.
+    fn let_go_of_what_was_taken(&mut self) {
+        if let Some(last) = self.events.back().filter(|_| self.resting && self.caught_up == self.readers) {
+            self.from = last.cursor;
+            self.events = VecDeque::new();
         }
     }
 }
@@ -169,8 +189,7 @@ impl Feed {
         let told = ring.events.back().map_or(ring.from, |last| last.cursor);
         let new = entries.iter().flat_map(project).filter(|envelope| envelope.cursor > told);
         ring.events.extend(new.map(Arc::new).collect::<Vec<_>>());
-        ring.seq = Some(last.seq);
-        ring.shorten();
+        ring.move_on(last.seq);
         drop(ring);
         self.signal.send_modify(|signal| (signal.head, signal.closed) = (last.last_cursor(), false));
     }
@@ -183,24 +202,19 @@ impl Feed {
         let mut ring = lock(&self.ring);
         if ring.seq == Some(expected) {
             ring.events.extend(batch.envelopes.into_iter().map(Arc::new));
-            ring.seq = Some(last.seq);
         } else {
             ring.begin_at(last.seq, head);
         }
-        ring.shorten();
+        ring.move_on(last.seq);
         drop(ring);
         self.signal.send_modify(|signal| signal.head = head);
     }
 
-    /// Lets go of the events when nobody reads them: an idle agent keeps none in memory.
+    /// The agent rests: its events leave the memory when the last reader has taken them, now if all have.
     pub(crate) fn rest(&self) {
-        if self.signal.receiver_count() == 0 {
-            let mut ring = lock(&self.ring);
-            if let Some(last) = ring.events.back().map(|e| e.cursor) {
-                ring.from = last;
-                ring.events = VecDeque::new();
-            }
-        }
+        let mut ring = lock(&self.ring);
+        ring.resting = true;
+        ring.let_go_of_what_was_taken();
     }
 
     /// The agent is deleted: readers end after what is still here.
@@ -211,17 +225,29 @@ impl Feed {
         });
     }
 
-    fn find(&self, after: Cursor) -> Found {
-        let ring = lock(&self.ring);
+    /// What follows for a reader, and which move it was behind which it had taken everything.
+    fn find(&self, after: Cursor, caught_up: &mut Option<u64>) -> Found {
+        let mut ring = lock(&self.ring);
         let Some(last) = ring.seq else { return Found::Behind(None) };
         if after < ring.from {
             return Found::Behind(Some(Told { from: ring.from, last }));
         }
         let start = ring.events.partition_point(|e| e.cursor <= after);
-        match ring.events.range(start..).take(PAGE).cloned().collect::<Vec<_>>() {
-            none if none.is_empty() => Found::AtHead,
-            events => Found::Events(events),
+        let events: Vec<_> = ring.events.range(start..).take(PAGE).cloned().collect();
+        let moves = ring.moves;
+        if start + events.len() == ring.events.len() && caught_up.replace(moves) != Some(moves) {
+            ring.caught_up += 1;
+            ring.let_go_of_what_was_taken();
         }
+        if events.is_empty() { Found::AtHead } else { Found::Events(events) }
+    }
+
+    /// A reader leaves who had taken everything behind this move.
+    fn leave(&self, caught_up: Option<u64>) {
+        let mut ring = lock(&self.ring);
+        ring.readers -= 1;
+        ring.caught_up -= usize::from(caught_up == Some(ring.moves));
+        ring.let_go_of_what_was_taken();
     }
 }
 
@@ -233,6 +259,8 @@ pub struct Subscription {
     signal: watch::Receiver<Signal>,
     cursor: Cursor,
     closings: u64,
+    /// The hub's last move behind which everything was taken.
+    caught_up: Option<u64>,
     page: VecDeque<Arc<Envelope>>,
     /// How many entries are read at a time: fewer where they are long.
     at_once: usize,
@@ -242,7 +270,9 @@ impl Subscription {
     pub(crate) fn new(agent: AgentId, feed: Arc<Feed>, store: Arc<dyn Store>, after: Cursor) -> Self {
         let signal = feed.signal.subscribe();
         let closings = signal.borrow().closings;
-        Self { agent, feed, store, signal, cursor: after, closings, page: VecDeque::new(), at_once: PAGE }
+        lock(&feed.ring).readers += 1;
+        let page = VecDeque::new();
+        Self { agent, feed, store, signal, cursor: after, closings, caught_up: None, page, at_once: PAGE }
     }
 
     /// The next event after the cursor; waits for it at the head. `None` once the agent is deleted. Cancel
@@ -260,7 +290,7 @@ impl Subscription {
             if closings != self.closings && !closed {
                 return Ok(None);
             }
-            match self.feed.find(self.cursor) {
+            match self.feed.find(self.cursor, &mut self.caught_up) {
                 Found::Events(events) => self.page = events.into(),
                 Found::Behind(until) if self.read_journal(until).await? => {}
                 Found::AtHead | Found::Behind(_) if closed => return Ok(None),
@@ -283,7 +313,7 @@ impl Subscription {
                 self.cursor = envelope.cursor;
                 return Ok(Some(envelope));
             }
-            match self.feed.find(self.cursor) {
+            match self.feed.find(self.cursor, &mut self.caught_up) {
                 Found::Events(events) => self.page = events.into(),
                 Found::Behind(until) if self.read_journal(until).await? => {}
                 Found::AtHead | Found::Behind(_) => return Ok(None),
@@ -322,6 +352,12 @@ impl Subscription {
         let moved = from > self.cursor;
         self.cursor = self.cursor.max(from);
         Ok(moved)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.feed.leave(self.caught_up);
     }
 }
 

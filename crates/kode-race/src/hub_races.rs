@@ -39,6 +39,7 @@ macro_rules! races {
                     if n != UNTOLD {
                         feed.publish(batch(entries));
                     }
+                    feed.rest();
                 }
             }
         }

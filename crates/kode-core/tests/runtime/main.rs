@@ -14,6 +14,7 @@ mod interrupts;
 mod jobs;
 mod listeners;
 mod policies;
+mod readers;
 mod record;
 mod results;
 mod resume;
