@@ -33,7 +33,7 @@ const W9: [(&str, &str); 5] = [
     ("questions_per_s_at_rest", ""),
 ];
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 20] = [
     Row {
         name: "W1 create 2,000 agents",
         workload: "w1",
@@ -78,6 +78,20 @@ const ROWS: [Row; 16] = [
         figures: &[("p99_ms", "≤ 1,127")],
     },
     Row {
+        name: "W2 on redis, 100 agents",
+        workload: "w2",
+        params: &["c=100", "k=15", "store=redis"],
+        before: None,
+        figures: &[("turns_per_s", "≥ 2,000"), ("cpu_ms_per_turn", "")],
+    },
+    Row {
+        name: "W2 on postgres, 100 agents",
+        workload: "w2",
+        params: &["c=100", "k=15", "store=postgres"],
+        before: None,
+        figures: &[("turns_per_s", ""), ("cpu_ms_per_turn", "")],
+    },
+    Row {
         name: "W3 tool turns, 100 agents",
         workload: "w3",
         params: &["c=100", "k=10"],
@@ -104,6 +118,20 @@ const ROWS: [Row; 16] = [
         params: &["subs=1000", "n=1000"],
         before: None,
         figures: &[("delivered_per_s", "≥ 15,000,000")],
+    },
+    Row {
+        name: "W7 replay of about 100,000 events",
+        workload: "w7",
+        params: &[],
+        before: Some(&["prep", "messages=2", "events=100000"]),
+        figures: &[("events_per_s", "≥ 1,000,000"), ("rss_growth_kb", "")],
+    },
+    Row {
+        name: "W7 the last 100 of them",
+        workload: "w7",
+        params: &["last=100"],
+        before: Some(&["prep", "messages=2", "events=100000"]),
+        figures: &[("first_ms", "≤ 1")],
     },
     Row {
         name: "W8 over HTTP, 100 users",

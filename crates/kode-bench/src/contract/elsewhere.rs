@@ -13,15 +13,13 @@ use kode_core::store::Store;
 use kode_core::store::decorate::Decorator;
 use kode_core::store::wakes::Watch;
 use kode_core::system::SystemClock;
-use kode_store_postgres::PgStore;
-use kode_store_redis::RedisStore;
-use kode_testkit::servers::{PostgresServer, RedisServer};
 use kode_testkit::wakes::Elsewhere;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::host::{self, User};
 use super::params::Params;
+use super::server::Server;
 use super::usage::Usage;
 use crate::{median, quantile};
 
@@ -30,30 +28,6 @@ const AT_REST: Duration = Duration::from_secs(2);
 
 /// When each event was seen.
 type Seen = HashMap<Cursor, Instant>;
-
-/// A server, ended with this value, and where it is.
-enum Server {
-    Redis(RedisServer),
-    Postgres(PostgresServer),
-}
-
-impl Server {
-    /// One that keeps what it acknowledges; nothing where the machine has none.
-    fn start(kind: &str) -> anyhow::Result<Option<Self>> {
-        match kind {
-            "redis" => Ok(RedisServer::start(&[]).map(Self::Redis)),
-            "postgres" => Ok(PostgresServer::start(&["fsync=on", "full_page_writes=on"]).map(Self::Postgres)),
-            other => anyhow::bail!("store={other}: there are redis and postgres"),
-        }
-    }
-
-    async fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
-        Ok(match self {
-            Self::Redis(server) => Arc::new(RedisStore::open(&server.url().parse()?).await?),
-            Self::Postgres(server) => Arc::new(PgStore::open(&server.url()).await?),
-        })
-    }
-}
 
 /// A store as it was before it gave wakes.
 struct Unwoken(Arc<dyn Store>);
@@ -74,9 +48,7 @@ pub(crate) async fn read(params: &Params) -> anyhow::Result<Value> {
     let (c, k) = (params.number("c", 20)?, params.number("k", 4)?);
     let (n, d) = (params.number("n", 50)?, params.number("d", 20_000)?);
     let kind = params.text("store")?;
-    let Some(server) = Server::start(kind)? else {
-        return Ok(json!({ "skipped": format!("no {kind} server is on this machine") }));
-    };
+    let Some(server) = Server::start(kind)? else { return Ok(Server::missing(kind)) };
     let owner =
         host::on(server.open().await?, &params.dir()?, &host::base(params.text("llm")?, n, d, false))?;
     let other = server.open().await?;

@@ -9,6 +9,7 @@ mod host;
 mod params;
 mod replay;
 mod serve;
+mod server;
 mod turns;
 mod usage;
 

@@ -26,7 +26,12 @@ impl Params {
 
     /// A text that has to be there.
     pub(crate) fn text(&self, key: &str) -> anyhow::Result<&str> {
-        self.0.get(key).map(String::as_str).with_context(|| format!("{key}=… is missing"))
+        self.maybe(key).with_context(|| format!("{key}=… is missing"))
+    }
+
+    /// A text, where there is one.
+    pub(crate) fn maybe(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
     }
 
     /// The directory of the run.

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::host::{self, Turn, User};
 use super::params::Params;
+use super::server::Server;
 use super::usage::{self, Usage};
 use crate::{median, quantile};
 
@@ -42,12 +43,24 @@ async fn one(runtime: &Runtime, number: usize, turns: usize) -> anyhow::Result<k
     Ok(user.agent().clone())
 }
 
-/// W2 and W3: `c` users of `k` turns each, all at once. `calls`: each turn uses a tool.
+/// W2 and W3: `c` users of `k` turns each, all at once. `calls`: each turn uses a tool. On files, or on the server that
+/// `store` names.
 pub(crate) async fn answer(params: &Params, calls: bool) -> anyhow::Result<Value> {
+    let server = match params.maybe("store") {
+        None => None,
+        Some(kind) => match Server::start(kind)? {
+            None => return Ok(Server::missing(kind)),
+            there => there,
+        },
+    };
     let (c, k) = (params.number("c", 100)?, params.number("k", 20)?);
     let (n, d, warm) = (params.number("n", 50)?, params.number("d", 0)?, params.number("warm", 2)?);
     let dir = params.dir()?;
-    let (runtime, _store) = host::runtime(&dir, &host::base(params.text("llm")?, n, d, calls))?;
+    let llm = host::base(params.text("llm")?, n, d, calls);
+    let runtime = match &server {
+        None => host::runtime(&dir, &llm)?.0,
+        Some(server) => host::on(server.open().await?, &dir, &llm)?,
+    };
     let mut users = Vec::with_capacity(c);
     for number in 0..c {
         if calls {
