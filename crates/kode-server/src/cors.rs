@@ -5,6 +5,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::request::REQUEST_ID;
+use crate::trace::TRACEPARENT;
 
 /// Allows these origins, and those on a loopback host.
 pub(crate) fn layer(origins: &[String]) -> CorsLayer {
@@ -21,6 +22,7 @@ pub(crate) fn layer(origins: &[String]) -> CorsLayer {
             header::AUTHORIZATION,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
+            TRACEPARENT,
             REQUEST_ID,
         ])
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])

@@ -10,7 +10,7 @@ use kode_core::trace::TraceParent;
 use crate::app::App;
 
 /// The header of the W3C's trace context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Who writes down what requests were and how they ended.
 pub trait Tracer: fmt::Debug + Send + Sync {

@@ -5,6 +5,7 @@ mod cluster;
 mod deaths;
 mod drains;
 mod forwarding;
+mod hop;
 mod joining;
 mod proxies;
 mod reader;

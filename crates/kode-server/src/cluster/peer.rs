@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::proof::{PROOF, TOLD};
 use crate::error::ApiError;
 use crate::request::REQUEST_ID;
+use crate::trace::TRACEPARENT;
 
 /// How long a peer may take to take a connection.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -22,9 +23,6 @@ const REFUSED: &str = "forwarding_refused";
 const ELSEWHERE: [&str; 2] = [NOT_READY, DRAINING];
 const NOT_READY: &str = "not_ready";
 const DRAINING: &str = "draining";
-
-/// The trace that a request is part of.
-pub(super) const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
 /// The client to all peers.
 #[derive(Clone)]
@@ -97,7 +95,7 @@ impl Peers {
         let named: [(HeaderName, _); 3] = [
             (HeaderName::from_static("idempotency-key"), request.key),
             (REQUEST_ID, request.request_id),
-            (TRACE, request.trace),
+            (TRACEPARENT, request.trace),
         ];
         for (name, value) in named {
             if let Some(value) = value {

@@ -19,7 +19,7 @@ use kode_pool::Route;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::peer::{Answer, Outcome, Outgoing, TRACE, is_draining, is_elsewhere};
+use super::peer::{Answer, Outcome, Outgoing, is_draining, is_elsewhere};
 use super::proof::{Signed, Told};
 use super::subject::{self, Owned};
 use super::{Cluster, Forwarded};
@@ -31,6 +31,7 @@ use crate::position::EventsQuery;
 use crate::request::REQUEST_ID;
 use crate::routes::wants_stream;
 use crate::sse;
+use crate::trace::TRACEPARENT;
 
 /// Between two looks at who has an agent.
 const LOOK: Duration = Duration::from_millis(25);
@@ -176,7 +177,7 @@ impl Routing<'_> {
         let signed = key.map_or(Some(""), |key| key.to_str().ok()).unwrap_or_default();
         let signed = Signed { method: &self.parts.method, path, key: signed, body: &self.body };
         let proof = self.cluster.secret.sign(&signed, &told);
-        let (request_id, trace) = (headers.get(REQUEST_ID), headers.get(TRACE));
+        let (request_id, trace) = (headers.get(REQUEST_ID), headers.get(TRACEPARENT));
         let request = Outgoing { method: &self.parts.method, path, key, request_id, trace, body: &self.body };
         self.cluster.peers.forward(node, &request, proof).await
     }

@@ -26,6 +26,8 @@ pub(super) struct Cluster {
     pub(super) glm: GlmEmulator,
     store: String,
     pub(super) nodes: Vec<Mutex<Arc<Node>>>,
+    /// What each node finds in its environment, beside what all nodes of these tests do.
+    env: Vec<(String, String)>,
     dice: Mutex<Dice>,
     /// What every node has logged.
     pub(super) log: Arc<Mutex<Vec<String>>>,
@@ -83,13 +85,19 @@ impl Cluster {
 
     /// The same with something in `kode.toml`.
     pub(super) async fn start_with(store: String, config: &str) -> Self {
+        Self::start_env(store, config, &[]).await
+    }
+
+    /// The same with something in the environment of each.
+    pub(super) async fn start_env(store: String, config: &str, env: &[(&str, &str)]) -> Self {
         let (dir, glm) = (TempDir::new().unwrap(), GlmEmulator::start().await.unwrap());
         if !config.is_empty() {
             std::fs::write(dir.path().join("kode.toml"), config).unwrap();
         }
         let dice = Mutex::new(Dice::new(20_261_128));
         let log = Arc::default();
-        let mut cluster = Self { dir, glm, store, nodes: Vec::new(), dice, log };
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut cluster = Self { dir, glm, store, nodes: Vec::new(), env, dice, log };
         for nth in 0..3 {
             let address = format!("127.0.0.1:{}", free_port().unwrap());
             let node = cluster.launch(nth, &address).await;
@@ -102,7 +110,8 @@ impl Cluster {
     async fn launch(&self, nth: usize, address: &str) -> Node {
         let id = format!("node-{nth}");
         let (log, name) = (self.log.clone(), id.clone());
-        let command = command(self.dir.path(), &self.store, &self.glm, &id, address);
+        let mut command = command(self.dir.path(), &self.store, &self.glm, &id, address);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let note = move |line: &str| log.lock().unwrap().push(format!("{name}: {line}"));
         let server = tokio::task::spawn_blocking(move || Server::launch(command, note)).await.unwrap();
         Node { server }
