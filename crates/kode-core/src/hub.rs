@@ -17,9 +17,11 @@ use crate::store::{After, Head, Store, StoreError};
 const KEPT: usize = 1_024;
 /// Most entries read from the journal at a time.
 const PAGE: usize = 256;
+/// How many a reader begins with: it does not know how long they are. It takes twice as many where a page had room.
+const FIRST_PAGE: usize = 1;
 /// What a reader keeps of them, about, in bytes: it may be a slow one, and one of many. The rest is read again when its
 /// turn comes.
-const PAGE_BYTES: usize = 16 << 10;
+const PAGE_BYTES: usize = 8 << 10;
 
 /// The feeds of all agents that someone writes or reads.
 #[derive(Default)]
@@ -272,7 +274,17 @@ impl Subscription {
         let closings = signal.borrow().closings;
         lock(&feed.ring).readers += 1;
         let page = VecDeque::new();
-        Self { agent, feed, store, signal, cursor: after, closings, caught_up: None, page, at_once: PAGE }
+        Self {
+            agent,
+            feed,
+            store,
+            signal,
+            cursor: after,
+            closings,
+            caught_up: None,
+            page,
+            at_once: FIRST_PAGE,
+        }
     }
 
     /// The next event after the cursor; waits for it at the head. `None` once the agent is deleted. Cancel

@@ -241,7 +241,7 @@ impl Live {
         piece.map(|piece| *piece)
     }
 
-    /// Makes ready all pieces that wait, those of one attempt joined: the natural batch.
+    /// Makes ready all pieces that wait, those of one attempt joined up to a bound: the natural batch.
     fn gather(&mut self, first: Input) {
         let mut last = first;
         while let Some(piece) = self.take_piece() {
@@ -249,7 +249,9 @@ impl Live {
                 (
                     Input::ModelDeltas { step, attempt, deltas },
                     Input::ModelDeltas { step: of_step, attempt: of_attempt, deltas: more },
-                ) if (*step, *attempt) == (of_step, of_attempt) => deltas.extend(more),
+                ) if (*step, *attempt) == (of_step, of_attempt) && !model::is_full(deltas) => {
+                    deltas.extend(more);
+                }
                 (_, piece) => self.ready.push_back(std::mem::replace(&mut last, piece)),
             }
         }

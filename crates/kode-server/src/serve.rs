@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use kode_pool::Pool;
-use rustix::net::sockopt::set_socket_send_buffer_size;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -21,10 +21,13 @@ use crate::line::Line;
 use crate::metrics::Metrics;
 
 /// Bytes that the connection itself holds for a peer, and most of a request's head.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 16 * 1024;
 /// Bytes that the system keeps for a peer that does not read, about half of what it really takes for them: left to
 /// itself it takes megabytes, for each of however many peers.
 const SENT_AHEAD: usize = 128 * 1024;
+/// Bytes of these that the peer has no room for: a reader that stalls holds little, and is noticed soon.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 32 * 1024;
 /// How long to wait after the system could not give a connection, as when descriptors run out.
 const BREATH: Duration = Duration::from_millis(50);
 /// Requests at once over one HTTP/2 connection.
@@ -146,11 +149,8 @@ impl Server {
     }
 
     fn connect(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-        if let Err(error) = set_socket_send_buffer_size(&stream, SENT_AHEAD) {
-            tracing::debug!(%error, "a connection keeps its buffer");
+        if let Err(error) = adjust(&stream) {
+            tracing::debug!(%error, "a connection keeps its delay and its buffers");
         }
         let line = Line::new(
             stream,
@@ -204,6 +204,16 @@ impl Server {
             self.connections.wait().await;
         }
     }
+}
+
+/// Frames go out at once, and a peer that does not read holds little.
+fn adjust(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(SENT_AHEAD)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
 }
 
 /// A connection, once there is a place for it. Cancel safe.

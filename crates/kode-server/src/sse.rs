@@ -25,7 +25,7 @@ use crate::position::{self, EventsQuery, Position};
 use crate::shown::Shown;
 
 /// Frames that are there already share a chunk up to this many bytes.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 8 * 1024;
 /// A comment: keeps the line open, and is no event. No empty line follows it: that would end an event, and clients that
 /// are in use (fetch-event-source, httpx-sse) give such a one to their users, with no data in it.
 const HEARTBEAT: &[u8] = b":\n";
@@ -171,6 +171,8 @@ impl Reader {
             }
             self.take_ready(&mut frames).await;
         }
+        // A reader that stalls keeps it, and a string that grew has room for as much again.
+        frames.shrink_to_fit();
         (!frames.is_empty()).then(|| frames.into())
     }
 

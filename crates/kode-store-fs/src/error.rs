@@ -41,3 +41,8 @@ pub(crate) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(e) => Err(e),
     }
 }
+
+/// The runtime ended in the middle.
+pub(crate) fn cut_off() -> StoreError {
+    StoreError::Unavailable("the store's work was cut off".into())
+}

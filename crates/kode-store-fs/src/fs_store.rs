@@ -10,21 +10,23 @@ use kode_core::id::{AgentId, Millis, Seq};
 use kode_core::store::counters::{Counters, Day};
 use kode_core::store::{
     Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
-    Holder, Journal, Lease, Leases, Node, NodeTable, Nodes, StoreError, StoreResult,
+    Holder, Journal, Lease, Leases, Node, NodeTable, Nodes, StoreResult,
 };
-use tokio::sync::Semaphore;
 
 use crate::check::Report;
 use crate::committer::Committer;
+use crate::crew::Crew;
 use crate::disk::HostDisk;
-use crate::error::failed;
+use crate::error::{cut_off, failed};
 use crate::repair::Repair;
 use crate::retire::Retirer;
 use crate::store::{Ahead, Store};
 use crate::writer::Batch;
 
-/// Agents that are taken up at once. One disk does no more for more of them, and each thread keeps memory of its own.
+/// Agents that are taken up at once. One disk does no more for more of them.
 const OPENINGS_AT_ONCE: usize = 16;
+/// Pages that readers are given at once.
+const PAGES_AT_ONCE: usize = 8;
 
 /// A store in a directory of the host. One process at a time writes to it.
 ///
@@ -36,7 +38,8 @@ pub struct FsStore {
     retirer: Retirer,
     /// One process has the directory to itself, so its nodes are its own.
     nodes: NodeTable,
-    openings: Arc<Semaphore>,
+    openings: Crew,
+    pages: Crew,
 }
 
 impl FsStore {
@@ -95,8 +98,8 @@ impl FsStore {
     pub(crate) fn over(store: Store) -> Self {
         let store = Arc::new(store);
         let (committer, retirer) = (Committer::new(store.clone()), Retirer::new(store.clone()));
-        let (nodes, openings) = (NodeTable::default(), Arc::new(Semaphore::new(OPENINGS_AT_ONCE)));
-        Self { store, committer, retirer, nodes, openings }
+        let [openings, pages] = [OPENINGS_AT_ONCE, PAGES_AT_ONCE].map(Crew::of);
+        Self { store, committer, retirer, nodes: NodeTable::default(), openings, pages }
     }
 
     /// Waits until what was written under a lease is durable, and notes it. Goes on when it is dropped.
@@ -131,20 +134,9 @@ impl FsStore {
         &self,
         work: impl FnOnce(&Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let place = self.openings.clone().acquire_owned().await.map_err(|_| cut_off())?;
-        self.blocking(move |store| {
-            let done = work(store);
-            // Not when nobody waits for it any more: it goes on.
-            drop(place);
-            done
-        })
-        .await
+        let store = self.store.clone();
+        self.openings.has_done(move || work(&store)).await
     }
-}
-
-/// The runtime ended in the middle.
-fn cut_off() -> StoreError {
-    StoreError::Unavailable("the store's work was cut off".into())
 }
 
 #[async_trait]
@@ -178,8 +170,8 @@ impl Journal for FsStore {
     }
 
     async fn read(&self, agent: &AgentId, after: After, limit: usize) -> StoreResult<Vec<Entry>> {
-        let agent = agent.clone();
-        self.blocking(move |store| store.read(&agent, after, limit)).await
+        let (store, agent) = (self.store.clone(), agent.clone());
+        self.pages.has_done(move || store.read(&agent, after, limit)).await
     }
 
     async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {

@@ -27,6 +27,7 @@ mod checkpoint;
 mod commit;
 mod committer;
 mod counts;
+mod crew;
 mod directory;
 mod disk;
 mod elide;

@@ -126,10 +126,10 @@ impl<S: Source> Segment<S> {
         let mut lines = Lines { block: PROBE, ..self.lines(from) };
         // Up to the first newline lies the rest of a line that began before.
         lines.next()?;
-        while let Some(chunk) = lines.next()? {
-            if chunk.at >= to {
-                return Ok(None);
-            }
+        // The line that begins there may be a long one, and is not read for nothing.
+        while lines.at < to
+            && let Some(chunk) = lines.next()?
+        {
             if let Ok(line) = chunk.line() {
                 return Ok(Some((chunk.at, Place::behind(&chunk, &line))));
             }
@@ -237,12 +237,12 @@ impl<'s, S: Source> Lines<'s, S> {
 
     /// Reads on, with what is not told yet at the front. False at the end.
     fn fill(&mut self) -> io::Result<bool> {
-        self.buffer.drain(..self.told);
-        self.told = 0;
-        let kept = self.buffer.len();
+        let kept = self.buffer.len() - self.told;
         let left = self.end.saturating_sub(self.at + kept as u64);
         let wanted = left.min(self.block.max(kept) as u64) as usize;
-        self.buffer.resize(kept + wanted, 0);
+        let mut buffer = vec![0; kept + wanted];
+        buffer[..kept].copy_from_slice(&self.buffer[self.told..]);
+        (self.buffer, self.told) = (buffer, 0);
         let read = self.source.read_at(&mut self.buffer[kept..], self.at + kept as u64)?;
         self.buffer.truncate(kept + read);
         Ok(read > 0)

@@ -154,6 +154,15 @@ impl Server {
         tokio::time::timeout(PATIENCE, answer.text()).await.unwrap().unwrap()
     }
 
+    /// How long it has worked on processors, in hundredths of a second.
+    pub(crate) fn ticks(&self) -> u64 {
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.process_id())).expect("the server runs");
+        // The name may have spaces; behind it are the state and 10 numbers, then the times as user and as system.
+        let (_, numbers) = stat.rsplit_once(") ").expect("linux tells the name in brackets");
+        numbers.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("it is a number")).sum()
+    }
+
     /// How much memory it has that nobody else has, in KiB.
     pub(crate) fn own_memory_kb(&self) -> u64 {
         let pid = self.process_id();

@@ -11,14 +11,16 @@ use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::Server;
+use crate::harness::{PATIENCE, Server};
 
 /// What a stalled reader may cost.
 const MOST_KB: u64 = 64;
 /// The length of a flood: far more than a connection takes.
 const FLOOD: usize = 1 << 20;
 /// Turns of others that are measured.
-const TURNS: usize = 24;
+const TURNS: usize = 100;
+/// What an idle server works in half a second, in hundredths of one.
+const IDLE: u64 = 5;
 
 struct Bench {
     _dir: TempDir,
@@ -50,7 +52,7 @@ impl Bench {
         began.elapsed()
     }
 
-    /// How long turns of an agent take that nobody floods: the middle one, and the slowest but for one.
+    /// How long turns of an agent take that nobody floods: the middle one, and one of a hundred.
     async fn pace(&self) -> (Duration, Duration) {
         let mut times = Vec::new();
         for _ in 0..TURNS {
@@ -58,6 +60,34 @@ impl Bench {
         }
         times.sort();
         (times[TURNS / 2], times[TURNS - 2])
+    }
+
+    /// Waits until the server works no more: whoever does not read has been given all that the system takes for it.
+    async fn until_idle(&self) {
+        let (began, mut beat) = (Instant::now(), tokio::time::interval(Duration::from_millis(500)));
+        beat.tick().await;
+        let mut before = self.server.ticks();
+        loop {
+            beat.tick().await;
+            let now = self.server.ticks();
+            let worked = now - std::mem::replace(&mut before, now);
+            if worked <= IDLE {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "the server does not come to rest");
+        }
+    }
+
+    /// What each of so many readers weighs, in KiB, once what their coming took for moments is given back.
+    async fn settled_memory(&self, before: u64, readers: usize) -> u64 {
+        let (began, mut beat) = (Instant::now(), tokio::time::interval(Duration::from_millis(500)));
+        loop {
+            beat.tick().await;
+            let each = self.server.own_memory_kb().saturating_sub(before) / readers as u64;
+            if each < MOST_KB || began.elapsed() > PATIENCE / 4 {
+                return each;
+            }
+        }
     }
 
     /// Readers of an agent who never read. Their systems take little for them.
@@ -90,8 +120,9 @@ async fn g10_stalled_readers_cost_little_and_others_do_not_notice() {
     let before = bench.server.own_memory_kb();
     let stalled: Vec<TcpStream> = names.iter().flat_map(|name| bench.stall(name, 100)).collect();
     begun(&stalled);
+    bench.until_idle().await;
     let (middle_then, slow_then) = bench.pace().await;
-    let each = bench.server.own_memory_kb().saturating_sub(before) / stalled.len() as u64;
+    let each = bench.settled_memory(before, stalled.len()).await;
     let ratio = |now: Duration, then: Duration| then.as_secs_f64() / now.as_secs_f64();
     println!(
         "{} stalled readers: {each} KiB each; turns of others take {:.2} of before in the middle ({middle:?}), {:.2} at the slow end ({slow:?})",

@@ -13,6 +13,14 @@ use crate::model::{AskedCall, Finish, ModelError, ModelEvent, ModelRequest, Mode
 
 /// Most pieces handed on at once.
 const BURST: usize = 256;
+/// Of their text so many bytes, and the piece with which they are reached. They share an entry of the journal, and who
+/// reads a part of it reads it whole.
+const BURST_BYTES: usize = 32 << 10;
+
+/// Whether what comes behind these is not to share their entry.
+pub(super) fn is_full(deltas: &[Delta]) -> bool {
+    deltas.len() >= BURST || deltas.iter().map(Delta::weight).sum::<usize>() >= BURST_BYTES
+}
 
 /// Asks the model, and tells its pieces.
 pub(super) async fn ask(
@@ -70,7 +78,7 @@ async fn burst(stream: &mut ModelStream) -> (Vec<Delta>, Option<Result<End, Mode
             Some(Err(error)) => return (deltas, Some(Err(error))),
             None => return (deltas, Some(Err(cut_short()))),
         }
-        if deltas.len() >= BURST {
+        if is_full(&deltas) {
             return (deltas, None);
         }
         next = match ready(stream).await {

@@ -25,6 +25,15 @@ pub enum Delta {
     Text(String),
 }
 
+impl Delta {
+    /// The bytes of its text.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let (Self::Thinking(text) | Self::Text(text)) = self;
+        text.len()
+    }
+}
+
 /// A call that the model asked for, looked up and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundCall {
