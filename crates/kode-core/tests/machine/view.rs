@@ -1,7 +1,7 @@
 //! What readers see of an agent, the snapshot that follows from its state, and what the driver sees of a step.
 
 use kode_core::fact::Fact;
-use kode_core::id::{CallId, Seq, TemplateId};
+use kode_core::id::{CallId, JobId, Seq, TemplateId};
 use kode_core::machine::{EffectKey, Input, Rejected, State, Strategy, View};
 use kode_core::store::Durability;
 use kode_testkit::scenario::{Scenario, Setup, Subject};
@@ -96,6 +96,45 @@ fn g3_a_stop_names_the_runs_that_it_waits_for() {
     assert_eq!(subject.input(Input::EffectGone(run(1))), Err(Rejected::Stale));
     let _ = subject.input(Input::EffectGone(run(2))).unwrap();
     assert!(subject.state().at_rest() && subject.state().stopping().is_empty());
+}
+
+/// Until nothing is left that nobody asked to stop, a delete asks; and it waits for what was stopped alone.
+#[test]
+fn g8_what_a_delete_ends_is_under_way_and_not_yet_stopped() {
+    let job = EffectKey::Job { job: JobId::of(&CallId::of(1, 0)) };
+    let run = EffectKey::Tool { call: CallId::of(1, 0), attempt: 1 };
+    let script = [
+        ("start", false, vec![]),
+        ("say \"go\"", true, vec![]),
+        ("answer; calls bash_run{}", true, vec![]),
+        ("job start call_1_0 \"sleep 1\"", true, vec![]),
+        ("interrupt", false, vec![run, job.clone()]),
+        ("gone call_1_0", false, vec![job.clone()]),
+        ("gone shell_1_0", false, vec![]),
+    ];
+    under_way(&script);
+    let at_rest = [
+        (
+            "start\nsay \"go\"\nanswer; calls bash_run{}\njob start call_1_0 \"sleep 1\"\ntool call_1_0 ok {}",
+            true,
+            vec![],
+        ),
+        ("answer \"It runs.\"", true, vec![]),
+        ("kill shell_1_0", false, vec![job]),
+        ("gone shell_1_0", false, vec![]),
+    ];
+    under_way(&at_rest);
+}
+
+/// Plays each beginning of a script: whether anything is unstopped at its end, and what is being stopped.
+fn under_way(script: &[(&str, bool, Vec<EffectKey>)]) {
+    for end in 1..=script.len() {
+        let lines: Vec<&str> = script[..end].iter().map(|(line, ..)| *line).collect();
+        let played = Scenario::parse(&lines.join("\n")).expect("the script is right").play();
+        let state = played.subject.state();
+        let (_, unstopped, stopping) = &script[end - 1];
+        assert_eq!((state.unstopped(), &state.stopping()), (*unstopped, stopping), "after {lines:#?}");
+    }
 }
 
 /// A writer may take an agent up whose tools are gone, unless one of them may still be started.
