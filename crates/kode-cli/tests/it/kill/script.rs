@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 const END: &str = "END";
 pub(crate) const RAN: &str = "ran";
 
+/// Of the templates that come with the command, one that has the tools that are called here, for `kode.toml`.
+pub(crate) const TOOLS: &str = "default_template = 'repo-assistant'\n";
+
 /// One answer in so many breaks off.
 const BREAKS_OFF: usize = 40;
 

@@ -168,28 +168,40 @@ impl Cluster {
 
     /// The same for what is only looked at.
     pub(super) async fn until_told(&self, path: &str) -> Value {
+        self.told(path).await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The same, and what is answered if it never is told.
+    pub(super) async fn told(&self, path: &str) -> Result<Value, String> {
         let began = Instant::now();
         loop {
             let node = self.some();
             match tokio::time::timeout(ANSWER, node.server.try_get(path)).await {
-                Ok(Some((200, told))) => return told,
-                answered => assert!(began.elapsed() < PATIENCE, "{path}: {answered:?}"),
+                Ok(Some((200, told))) => return Ok(told),
+                answered if began.elapsed() >= PATIENCE => return Err(format!("{path}: {answered:?}")),
+                _ => tokio::task::yield_now().await,
             }
-            tokio::task::yield_now().await;
         }
     }
 
     /// Waits until an agent is at rest, by what any node says.
     pub(super) async fn until_ready(&self, agent: &str) {
+        self.until_at_rest(agent).await.unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// The same, and what its status is if it never is.
+    pub(super) async fn until_at_rest(&self, agent: &str) -> Result<(), String> {
         let began = Instant::now();
         let mut beat = tokio::time::interval(Duration::from_millis(20));
         loop {
             beat.tick().await;
-            let status = self.until_told(&format!("/api/agents/{agent}/status")).await;
+            let status = self.told(&format!("/api/agents/{agent}/status")).await?;
             if status["state"] == "READY" && status["queued"] == 0 {
-                return;
+                return Ok(());
             }
-            assert!(began.elapsed() < PATIENCE, "{agent} does not come to rest: {status}");
+            if began.elapsed() >= PATIENCE {
+                return Err(format!("{agent} does not come to rest: {status}"));
+            }
         }
     }
 

@@ -42,7 +42,7 @@ async fn client(cluster: &Cluster, nth: u64, over: &AtomicBool) -> u64 {
 /// What there is to tell of it.
 async fn drains(backend: Option<Backend>, name: &str) -> String {
     let Some(backend) = backend else { return format!("{name}: not here") };
-    let cluster = Cluster::start_calm(backend.url()).await;
+    let cluster = Cluster::start_with(backend.url(), &format!("lease_ms = 3000\n{}", script::TOOLS)).await;
     script::play(&cluster.glm);
     let (over, total) = (AtomicBool::new(false), AtomicU64::new(0));
     let clients = futures_util::future::join_all((0..CLIENTS).map(|nth| {
