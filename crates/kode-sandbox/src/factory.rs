@@ -112,7 +112,7 @@ impl LocalSandbox {
     }
 
     /// What a level is worth on this host: found out once, by attempts to break out of it, which takes some hundred
-    /// milliseconds the first time.
+    /// milliseconds the first time. Where they could not be made, they are made again the next time.
     ///
     /// # Errors
     /// [`FileError`] where there is no such level.
@@ -125,7 +125,15 @@ impl LocalSandbox {
     }
 
     async fn proven(&self, asked: Asked) -> Arc<Proven> {
-        let cell = files::held(&self.proofs).entry(asked).or_default().clone();
+        let cell = {
+            let mut proofs = files::held(&self.proofs);
+            let cell = proofs.entry(asked).or_default();
+            // A host whose disk was full for a moment is not one without walls for good.
+            if cell.get().is_some_and(|found| found.may_pass) {
+                *cell = Proof::default();
+            }
+            cell.clone()
+        };
         cell.get_or_init(|| async { Arc::new(self.find_out(asked).await) }).await.clone()
     }
 

@@ -2,16 +2,17 @@
 //! comes out is the report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kode_core::sandbox::SandboxReport;
 use kode_core::tool::Cancel;
+use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
 use super::hint;
@@ -30,7 +31,17 @@ pub(crate) struct Proven {
     pub(crate) missing: Vec<String>,
     /// The layers that are put on from here on; each of them is needed then.
     pub(crate) layers: BTreeSet<Layer>,
+    /// Whether it may be otherwise the next time: the proof itself failed, as on a full disk, and no layer did.
+    pub(crate) may_pass: bool,
 }
+
+/// What failed, where it was the proof and not what is proven.
+const PROOF: &str = "proof";
+/// Where proofs are made, beside the agents' directories: no agent's name begins with a dot.
+const PLACES: &str = ".proofs";
+/// The age at which a proof's place is one that a process left behind when it died: a proof takes some hundred
+/// milliseconds.
+const LEFT_BEHIND: Duration = Duration::from_secs(3_600);
 
 /// Attempts that have to fail from this level on.
 const STOPPED_FROM: [(&str, Level); 18] = [
@@ -58,7 +69,9 @@ const STOPPED_FROM: [(&str, Level); 18] = [
 pub(crate) async fn prove(program: &Program, asked: Asked, policy: Policy, dir: &Path) -> Proven {
     match attempt(program, policy, dir).await {
         Ok((layers, missing, succeeded)) => judge(asked, layers, missing, &succeeded),
-        Err(failed) => refused(vec![hint::told(&failed, &hint::here())]),
+        Err(failed) => {
+            Proven { may_pass: failed.stage == PROOF, ..refused(vec![hint::told(&failed, &hint::here())]) }
+        }
     }
 }
 
@@ -75,7 +88,7 @@ fn refused(missing: Vec<String>) -> Proven {
     let layers = Layer::ALL.iter().map(|layer| (layer.name().to_owned(), false)).collect();
     let report =
         SandboxReport { level: "files".into(), gaps: missing.clone(), layers, probes: BTreeMap::new() };
-    Proven { report: Arc::new(report), missing, layers: BTreeSet::new() }
+    Proven { report: Arc::new(report), missing, layers: BTreeSet::new(), may_pass: false }
 }
 
 fn judge(
@@ -107,7 +120,7 @@ fn judge(
         layers: Layer::ALL.iter().map(named).collect(),
         probes: succeeded.iter().map(|(name, succeeded)| (name.clone(), !succeeded)).collect(),
     };
-    Proven { report: Arc::new(report), missing: refusals, layers }
+    Proven { report: Arc::new(report), missing: refusals, layers, may_pass: false }
 }
 
 /// A process of root's own id is not isolated, whatever else is around it: the kernel's files are root's.
@@ -120,36 +133,55 @@ fn reached(layers: &BTreeSet<Layer>) -> Level {
 type Found = (BTreeSet<Layer>, Vec<String>, BTreeMap<String, bool>);
 
 async fn attempt(program: &Program, policy: Policy, dir: &Path) -> Result<Found, Failed> {
-    let failed = |error: std::io::Error| Failed { stage: "proof".into(), why: error.kind().to_string() };
+    let failed = |error: std::io::Error| unproven(error.kind());
+    let places = dir.join(PLACES);
+    std::fs::create_dir_all(&places).map_err(failed)?;
+    clear_left_behind(&places);
+    // Of a name that nobody else has: nodes share directories, and in containers their processes have the same numbers.
+    let place = TempDir::new_in(&places).map_err(failed)?;
     // What there is to reach, for as long as the attempts are made.
-    let mut secret = tempfile(dir).map_err(failed)?;
-    secret.file.write_all(b"not for the sandbox").map_err(failed)?;
+    let secret = place.path().join("secret");
+    std::fs::write(&secret, b"not for the sandbox").map_err(failed)?;
     let tcp = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-    let abstract_name = format!("kode-{}-{}", std::process::id(), secret.name);
+    let name = place.path().file_name().unwrap_or_default().to_string_lossy();
+    let abstract_name = format!("kode-{}-{name}", std::process::id());
     let address = UnixAddress::from_abstract_name(&abstract_name).map_err(failed)?;
     let _listens = UnixListener::bind_addr(&address).map_err(failed)?;
     let targets = Targets {
         server: i32::try_from(std::process::id()).unwrap_or_default(),
-        file: secret.path.to_string_lossy().into_owned(),
+        file: secret.to_string_lossy().into_owned(),
         tcp: tcp.local_addr().map_err(failed)?,
         abstract_name,
     };
-    let work = dir.join(format!("work-{}", secret.name));
+    let work = place.path().join("work");
     std::fs::create_dir(&work).map_err(failed)?;
-    let outcome = run(program, Policy { act: Act::Probe(targets), ..policy }, &work).await;
-    let _ = std::fs::remove_dir_all(&work);
-    outcome
+    run(program, Policy { act: Act::Probe(targets), ..policy }, &work).await
+}
+
+/// Why there is no proof.
+fn unproven(why: impl ToString) -> Failed {
+    Failed { stage: PROOF.into(), why: why.to_string() }
+}
+
+/// Removes what processes that died in a proof have left. What cannot be removed is in nobody's way.
+fn clear_left_behind(places: &Path) {
+    for entry in std::fs::read_dir(places).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > LEFT_BEHIND) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 async fn run(program: &Program, policy: Policy, work: &Path) -> Result<Found, Failed> {
-    let failed = |error: std::io::Error| Failed { stage: "proof".into(), why: error.kind().to_string() };
+    let failed = |error: std::io::Error| unproven(error.kind());
     let work = std::fs::File::open(work).map_err(failed)?;
     let program = program.clone();
     let started = tokio::task::spawn_blocking(move || {
         let launched = launch(&program, &policy, &[work.as_fd()] as &[BorrowedFd<'_>])?;
         Ok((launched, policy))
     });
-    let shut = |_| Failed { stage: "proof".into(), why: "the server is shutting down".into() };
+    let shut = |_| unproven("the server is shutting down");
     let (mut launched, policy) = started.await.map_err(shut)??;
     let stdout = launched.child.stdout.take();
     let mut tree = Tree::keep(launched.child, launched.socket, launched.rest, &policy, Cancel::default())
@@ -158,7 +190,7 @@ async fn run(program: &Program, policy: Policy, work: &Path) -> Result<Found, Fa
         Told::Started { layers, missing } => (layers, missing),
         Told::Failed { stage, why } => return Err(Failed { stage, why }),
         Told::Ended(_) => {
-            return Err(Failed { stage: "proof".into(), why: "it ended before it had begun".into() });
+            return Err(unproven("it ended before it had begun"));
         }
     };
     let mut text = Vec::new();
@@ -167,28 +199,6 @@ async fn run(program: &Program, policy: Policy, work: &Path) -> Result<Found, Fa
     }
     tree.end().await;
     let told = serde_json::from_slice(&text);
-    let told = told.map_err(|_| Failed { stage: "proof".into(), why: "the attempts told nothing".into() })?;
+    let told = told.map_err(|_| unproven("the attempts told nothing"))?;
     Ok((layers, missing, told))
-}
-
-/// A file that goes when it is dropped.
-struct Temporary {
-    file: std::fs::File,
-    path: std::path::PathBuf,
-    name: String,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-fn tempfile(dir: &Path) -> std::io::Result<Temporary> {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let nth = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let name = format!("{}-{nth}", std::process::id());
-    let path = dir.join(format!("secret-{name}"));
-    let file = std::fs::OpenOptions::new().create_new(true).write(true).open(&path)?;
-    Ok(Temporary { file, path, name })
 }

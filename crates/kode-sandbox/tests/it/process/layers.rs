@@ -47,6 +47,42 @@ async fn g8_without_any_one_layer_the_report_names_it_and_strict_refuses() {
     }
 }
 
+/// Servers on one directory prove at the same time, in containers with the same process numbers; and one that died in its
+/// proof leaves something behind.
+#[tokio::test]
+async fn proofs_are_in_nobodys_way() {
+    let host = Host::new();
+    let (pid, agents) = (std::process::id(), host.path().join("agents"));
+    for nth in 0..64 {
+        std::fs::write(agents.join(format!("secret-{pid}-{nth}")), "left").unwrap();
+    }
+    let left = agents.join(".proofs/left/work");
+    std::fs::create_dir_all(&left).unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(7_200);
+    std::fs::File::open(left.parent().unwrap()).unwrap().set_modified(old).unwrap();
+    let others: Vec<_> = (0..4).map(|_| kode_sandbox::LocalSandbox::new(&agents).unwrap()).collect();
+    let others = others.into_iter().map(|other| other.with_helper(super::helper()));
+    let proofs = others.map(|other| async move { other.prove("strict").await.unwrap().level });
+    for level in futures_util::future::join_all(proofs).await {
+        assert!(["isolated", "metered"].contains(&level.as_str()), "{level}");
+    }
+    assert_eq!(std::fs::read_dir(agents.join(".proofs")).unwrap().count(), 0);
+}
+
+/// A proof that could not be made says nothing of the host for good.
+#[tokio::test]
+async fn a_proof_that_failed_is_made_again() {
+    let host = Host::new();
+    let places = host.path().join("agents/.proofs");
+    std::fs::write(&places, "in the way").unwrap();
+    let refused = host.sandbox.prove("strict").await.unwrap();
+    assert_eq!(refused.level, "files");
+    assert!(refused.gaps.iter().any(|gap| gap.contains("proof")), "{refused:?}");
+    std::fs::remove_file(places).unwrap();
+    let found = host.sandbox.prove("strict").await.unwrap();
+    assert!(["isolated", "metered"].contains(&found.level.as_str()), "{found:?}");
+}
+
 #[tokio::test]
 async fn a_layer_that_only_betters_a_level_may_be_missing() {
     let host = Host::new();
