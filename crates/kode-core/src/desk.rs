@@ -13,7 +13,7 @@ use crate::machine::{Batch, Cx, EffectKey, Input, State, Strategy, View, fnv1a, 
 use crate::model::ModelRequest;
 use crate::registry::Kit;
 use crate::runtime::Shared;
-use crate::sandbox::{Processes, Workspace};
+use crate::sandbox::Workspace;
 use crate::store::{Lease, StoreError};
 use crate::upkeep::Care;
 
@@ -42,8 +42,7 @@ impl Desk {
 
     /// The same for an agent that works in this directory.
     pub(crate) fn in_workspace(self, workspace: &dyn Workspace) -> Self {
-        let report = workspace.processes().map_or_else(|_| workspace.report(), Processes::report);
-        Self { level: report.level.clone(), ..self }
+        Self { level: workspace.report().level.clone(), ..self }
     }
 
     /// What the machine may know now.

@@ -220,6 +220,7 @@ impl Driver {
         }
         if self.state.at_rest() {
             self.desk.cell.feed.rest();
+            self.live.rest();
             // Both only make a later start faster or surer: without them the journal tells the same.
             if let Err(error) = Box::pin(self.note_rest()).await {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "the agent's rest was not noted");

@@ -191,6 +191,15 @@ impl Live {
         self.running.insert(key, Running { abort, leash, tool: runs, processes });
     }
 
+    /// Gives back the room of what was in flight: an empty map keeps a node, and an empty queue all that it ever had.
+    /// There are many agents at rest, and few begin a turn soon.
+    pub(crate) fn rest(&mut self) {
+        if self.running.is_empty() && self.keys.is_empty() {
+            (self.running, self.keys) = (BTreeMap::new(), HashMap::new());
+        }
+        self.ready.shrink_to_fit();
+    }
+
     /// The next input of a task: a piece of an answer with all pieces that wait behind it, or an end. Cancel
     /// safe.
     pub(crate) async fn next(&mut self) -> Input {

@@ -170,7 +170,8 @@ pub trait Workspace: Send + Sync + 'static {
         })
     }
 
-    /// What is enforced here: the same for many agents, so shared.
+    /// What is enforced here, around the files and the processes: the same for many agents, so shared. It is asked for
+    /// with each agent that is opened, and costs nothing of what its first process does.
     fn report(&self) -> Arc<SandboxReport>;
 }
 

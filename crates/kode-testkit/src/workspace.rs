@@ -237,11 +237,12 @@ impl Workspace for MemoryWorkspace {
     }
 
     fn report(&self) -> Arc<SandboxReport> {
-        Arc::new(SandboxReport {
+        let files = || SandboxReport {
             level: "files".into(),
             gaps: vec!["everything is in memory".into()],
             ..SandboxReport::default()
-        })
+        };
+        self.processes.as_ref().map_or_else(|| Arc::new(files()), Processes::report)
     }
 }
 
