@@ -1,6 +1,10 @@
 //! The log: lines on stderr, with what `RUST_LOG` asks for.
 
+use std::io::{IsTerminal, stderr};
+
 use tracing_subscriber::EnvFilter;
+
+use crate::config::process_env;
 
 /// Logs, at `info` unless the environment says otherwise.
 pub(crate) fn always(json: bool) {
@@ -15,6 +19,8 @@ pub(crate) fn if_asked(json: bool) {
 }
 
 fn to_stderr(filter: EnvFilter, json: bool) {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A file or a journal is no place for colours.
+    let colours = stderr().is_terminal() && process_env("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(colours);
     if json { lines.json().init() } else { lines.init() }
 }

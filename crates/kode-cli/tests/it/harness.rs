@@ -101,12 +101,13 @@ impl Server {
         if !command.get_envs().any(|(name, _)| name == "RUST_LOG") {
             command.env("RUST_LOG", "info");
         }
-        command.stderr(Stdio::piped());
+        command.env_remove("NO_COLOR").stderr(Stdio::piped());
         let mut child = command.spawn().expect("the kode binary was built with this test");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let base = loop {
             let line = lines.next().expect("the server says where it listens").expect("stderr is text");
             log(&line);
+            assert!(!line.contains('\u{1b}'), "colours in what is no terminal: {line:?}");
             if let Some(base) = line.strip_prefix("kode: listening on ") {
                 break base.to_owned();
             }
