@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 mod contract;
+mod limits;
 mod machine;
 mod model;
 mod resume;
@@ -20,6 +21,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -30,6 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     kode_sandbox::helper::enter();
+    raise_open_files();
     let mut words = std::env::args().skip(1);
     let work = async {
         match words.next().as_deref() {
@@ -43,6 +46,13 @@ fn main() -> anyhow::Result<()> {
         }
     };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// An agent in memory has two open files, and the usual limit is one of a thousand.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, the workload says what it lacks.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Serves the model's stand-in on a free port, and says where.

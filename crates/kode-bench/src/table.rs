@@ -21,6 +21,8 @@ struct Row {
     params: &'static [&'static str],
     /// What makes the directory ready, if it is not to be empty.
     before: Option<&'static [&'static str]>,
+    /// The machine's own limit of the first figure: what measures it, with the same directory.
+    limit: Option<(&'static str, &'static [&'static str])>,
     /// The figures that are told, each with what is to be reached.
     figures: &'static [(&'static str, &'static str)],
 }
@@ -33,12 +35,13 @@ const W9: [(&str, &str); 5] = [
     ("questions_per_s_at_rest", ""),
 ];
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 21] = [
     Row {
         name: "W1 create 2,000 agents",
         workload: "w1",
         params: &["agents=2000"],
         before: None,
+        limit: Some(("names", &["agents=2000"])),
         figures: &[("agents_per_s", "≥ 2,000"), ("rss_kb_per_agent", "≤ 6")],
     },
     Row {
@@ -46,6 +49,15 @@ const ROWS: [Row; 20] = [
         workload: "w1",
         params: &["agents=1000", "turns=1"],
         before: None,
+        limit: None,
+        figures: &[("rss_kb_per_agent", "≤ 12")],
+    },
+    Row {
+        name: "W1 9,900 agents of 10 messages",
+        workload: "w1",
+        params: &["agents=9900", "turns=5"],
+        before: None,
+        limit: None,
         figures: &[("rss_kb_per_agent", "≤ 12")],
     },
     Row {
@@ -53,6 +65,7 @@ const ROWS: [Row; 20] = [
         workload: "w2",
         params: &["c=1", "k=300"],
         before: None,
+        limit: Some(("bare", &["c=1", "k=300"])),
         figures: &[("p50_ms", "≤ 1.0"), ("cpu_ms_per_turn", "≤ 0.6")],
     },
     Row {
@@ -60,6 +73,7 @@ const ROWS: [Row; 20] = [
         workload: "w2",
         params: &["c=100", "k=30"],
         before: None,
+        limit: Some(("bare", &["c=100", "k=30"])),
         figures: &[("turns_per_s", "≥ 3,500"), ("cpu_ms_per_turn", "≤ 0.45")],
     },
     Row {
@@ -67,6 +81,7 @@ const ROWS: [Row; 20] = [
         workload: "w2",
         params: &["c=1000", "k=5"],
         before: None,
+        limit: Some(("bare", &["c=1000", "k=5"])),
         figures: &[("turns_per_s", "≥ 2,500"), ("peak_rss_kb", "≤ 150,000")],
     },
     Row {
@@ -74,6 +89,7 @@ const ROWS: [Row; 20] = [
         workload: "w2",
         params: &["c=800", "k=2", "d=20000"],
         before: None,
+        limit: Some(("bare", &["c=800", "k=2", "d=20000"])),
         // Fifty pieces, 20 ms apart: 980 ms is the ideal.
         figures: &[("p99_ms", "≤ 1,127")],
     },
@@ -82,6 +98,7 @@ const ROWS: [Row; 20] = [
         workload: "w2",
         params: &["c=100", "k=15", "store=redis"],
         before: None,
+        limit: Some(("bare", &["c=100", "k=15"])),
         figures: &[("turns_per_s", "≥ 2,000"), ("cpu_ms_per_turn", "")],
     },
     Row {
@@ -89,6 +106,7 @@ const ROWS: [Row; 20] = [
         workload: "w2",
         params: &["c=100", "k=15", "store=postgres"],
         before: None,
+        limit: Some(("bare", &["c=100", "k=15"])),
         figures: &[("turns_per_s", ""), ("cpu_ms_per_turn", "")],
     },
     Row {
@@ -96,6 +114,7 @@ const ROWS: [Row; 20] = [
         workload: "w3",
         params: &["c=100", "k=10"],
         before: None,
+        limit: Some(("bare", &["c=100", "k=10", "asks=2"])),
         figures: &[("turns_per_s", "≥ 1,500"), ("cpu_ms_per_turn", "≤ 1")],
     },
     Row {
@@ -103,6 +122,7 @@ const ROWS: [Row; 20] = [
         workload: "w4",
         params: &["messages=5000", "turns=50"],
         before: None,
+        limit: Some(("bare", &["c=1", "k=50"])),
         figures: &[("mean_ms", "≤ 3"), ("write_bytes_per_turn", "≤ 16,384")],
     },
     Row {
@@ -110,6 +130,7 @@ const ROWS: [Row; 20] = [
         workload: "w5",
         params: &[],
         before: Some(&["prep", "messages=10000", "events=260000"]),
+        limit: Some(("files", &[])),
         figures: &[("cold_ms", "≤ 15"), ("p50_ms", "≤ 15")],
     },
     Row {
@@ -117,6 +138,7 @@ const ROWS: [Row; 20] = [
         workload: "w6",
         params: &["subs=1000", "n=1000"],
         before: None,
+        limit: Some(("channel", &["subs=1000", "n=1000"])),
         figures: &[("delivered_per_s", "≥ 15,000,000")],
     },
     Row {
@@ -124,6 +146,7 @@ const ROWS: [Row; 20] = [
         workload: "w7",
         params: &[],
         before: Some(&["prep", "messages=2", "events=100000"]),
+        limit: Some(("scan", &["events=100000"])),
         figures: &[("events_per_s", "≥ 1,000,000"), ("rss_growth_kb", "")],
     },
     Row {
@@ -131,6 +154,7 @@ const ROWS: [Row; 20] = [
         workload: "w7",
         params: &["last=100"],
         before: Some(&["prep", "messages=2", "events=100000"]),
+        limit: None,
         figures: &[("first_ms", "≤ 1")],
     },
     Row {
@@ -138,6 +162,7 @@ const ROWS: [Row; 20] = [
         workload: "w8",
         params: &["c=100", "k=30"],
         before: None,
+        limit: Some(("bare", &["c=100", "k=30"])),
         figures: &[("turns_per_s", "≥ 2,500"), ("first_p50_ms", "≤ 25")],
     },
     Row {
@@ -145,6 +170,7 @@ const ROWS: [Row; 20] = [
         workload: "w8",
         params: &["c=1000", "k=5"],
         before: None,
+        limit: Some(("bare", &["c=1000", "k=5"])),
         figures: &[("turns_per_s", "≥ 2,000"), ("first_p50_ms", "≤ 250")],
     },
     Row {
@@ -152,6 +178,7 @@ const ROWS: [Row; 20] = [
         workload: "w9",
         params: &["store=redis", "wakes=1"],
         before: None,
+        limit: None,
         figures: &W9,
     },
     Row {
@@ -159,6 +186,7 @@ const ROWS: [Row; 20] = [
         workload: "w9",
         params: &["store=redis", "wakes=0"],
         before: None,
+        limit: None,
         figures: &W9,
     },
     Row {
@@ -166,6 +194,7 @@ const ROWS: [Row; 20] = [
         workload: "w9",
         params: &["store=postgres", "wakes=1"],
         before: None,
+        limit: None,
         figures: &W9,
     },
     Row {
@@ -173,6 +202,7 @@ const ROWS: [Row; 20] = [
         workload: "w9",
         params: &["store=postgres", "wakes=0"],
         before: None,
+        limit: None,
         figures: &W9,
     },
 ];
@@ -192,36 +222,50 @@ pub(crate) fn measure(peer: Option<&Path>, filters: &[String]) -> anyhow::Result
             println!("{:<36} skipped: {why}", row.name);
             continue;
         }
+        let limit = row.measure_limit(&own, &stand_in.llm)?;
         for (figure, wanted) in row.figures {
-            let (value, beside) = (number(&ours, figure), theirs.as_ref().map(|run| number(run, figure)));
-            let beside = beside.map(|peer| format!("  peer {peer:>12.2}, ratio {:.2}", value / peer));
-            println!(
-                "{:<36} {figure:<22} {value:>14.2}  {wanted:<14}{}",
-                row.name,
-                beside.unwrap_or_default()
-            );
+            let value = number(&ours, figure);
+            let beside = |what: &str, other: &Value| match number(other, figure) {
+                other if other.is_nan() => String::new(),
+                other => format!("  {what} {other:>12.2}, ratio {:.2}", value / other),
+            };
+            let limit = limit.as_ref().map(|limit| beside("limit", limit));
+            let peer = theirs.as_ref().map(|theirs| beside("peer", theirs));
+            let beside = [limit, peer].into_iter().flatten().collect::<String>();
+            println!("{:<36} {figure:<22} {value:>14.2}  {wanted:<14}{beside}", row.name);
         }
-        report.push(json!({ "row": row.name, "kode": ours, "peer": theirs }));
+        report.push(json!({ "row": row.name, "kode": ours, "limit": limit, "peer": theirs }));
     }
     Ok(Value::Array(report))
 }
 
 impl Row {
-    /// The middle of some runs, by the first figure.
+    /// The middle of some runs.
     fn measure(&self, program: &Path, llm: &str) -> anyhow::Result<Value> {
+        self.middle(|| self.run(program, self.workload, self.params, llm))
+    }
+
+    /// The same of the machine's own limit, in the same directory, where there is one.
+    fn measure_limit(&self, own: &Path, llm: &str) -> anyhow::Result<Option<Value>> {
+        let limit = self.limit.map(|(limit, params)| self.middle(|| self.run(own, limit, params, llm)));
+        limit.transpose()
+    }
+
+    /// By the first figure.
+    fn middle(&self, run: impl Fn() -> anyhow::Result<Value>) -> anyhow::Result<Value> {
         let (first, _) = self.figures[0];
-        let runs = (0..ROUNDS).map(|_| self.run(program, llm)).collect::<anyhow::Result<Vec<_>>>()?;
+        let runs = (0..ROUNDS).map(|_| run()).collect::<anyhow::Result<Vec<_>>>()?;
         let middle = median(runs.iter().map(|run| number(run, first)).collect());
         let run = runs.iter().find(|run| number(run, first) == middle).or(runs.first());
         Ok(run.cloned().unwrap_or_default())
     }
 
-    fn run(&self, program: &Path, llm: &str) -> anyhow::Result<Value> {
+    fn run(&self, program: &Path, workload: &str, params: &[&str], llm: &str) -> anyhow::Result<Value> {
         let dir = TempDir::new_in(quiet_place())?;
-        if let Some([workload, params @ ..]) = self.before {
-            once(program, workload, params, llm, dir.path())?;
+        if let Some([first, params @ ..]) = self.before {
+            once(program, first, params, llm, dir.path())?;
         }
-        once(program, self.workload, self.params, llm, dir.path())
+        once(program, workload, params, llm, dir.path())
     }
 }
 

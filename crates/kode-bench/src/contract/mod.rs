@@ -13,12 +13,18 @@ mod server;
 mod turns;
 mod usage;
 
-use params::Params;
+pub(crate) use params::Params;
 use serde_json::{Value, json};
+pub(crate) use usage::Usage;
 
-/// Runs one workload.
+use crate::limits;
+
+/// Runs one workload, or measures one of the machine's own limits.
 pub(crate) async fn run(workload: &str, words: impl Iterator<Item = String>) -> anyhow::Result<Value> {
     let params = Params::of(words)?;
+    if let Some(limit) = limits::run(workload, &params).await? {
+        return Ok(limit);
+    }
     match workload {
         "w1" => turns::create(&params).await,
         "w2" => turns::answer(&params, false).await,
