@@ -126,6 +126,23 @@ fn g8_what_a_delete_ends_is_under_way_and_not_yet_stopped() {
     under_way(&at_rest);
 }
 
+/// How jobs ended is remembered of the last ones.
+#[test]
+fn g10_of_many_jobs_the_last_are_remembered() {
+    let turn = |nth: usize| {
+        let step = 2 * nth - 1;
+        format!(
+            "say \"go\"\nanswer; calls bash_run{{}}\njob start call_{step}_0 \"true\"\ntool call_{step}_0 ok {{}}\n\
+             job shell_{step}_0 ends exited 0\nanswer \"done\"\n"
+        )
+    };
+    let script: String = (1..=19).map(turn).collect();
+    let played = Scenario::parse(&format!("start\n{script}")).expect("the script is right").play();
+    let left: Vec<String> = played.subject.state().jobs.iter().map(|job| job.id.to_string()).collect();
+    let last: Vec<String> = (4..=19).map(|nth| format!("shell_{}_0", 2 * nth - 1)).collect();
+    assert_eq!(left, last);
+}
+
 /// Plays each beginning of a script: whether anything is unstopped at its end, and what is being stopped.
 fn under_way(script: &[(&str, bool, Vec<EffectKey>)]) {
     for end in 1..=script.len() {
@@ -134,6 +151,9 @@ fn under_way(script: &[(&str, bool, Vec<EffectKey>)]) {
         let state = played.subject.state();
         let (_, unstopped, stopping) = &script[end - 1];
         assert_eq!((state.unstopped(), &state.stopping()), (*unstopped, stopping), "after {lines:#?}");
+        // What is stopped is under way until it is gone.
+        let idle = !unstopped && state.at_rest() && stopping.is_empty();
+        assert_eq!([state.is_idle(), View::of(state).is_idle()], [idle; 2], "after {lines:#?}");
     }
 }
 
