@@ -10,6 +10,7 @@ use kode_core::sandbox::Limit;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{hidden, tree};
 use crate::policy::Bounds;
@@ -44,12 +45,13 @@ pub(super) struct Usage {
     memory: u64,
     count: Option<Count>,
     next: Instant,
-    took: Duration,
 }
 
 /// A count under way. It goes on in small steps, so that its size holds nothing up.
 struct Count {
     begun: Instant,
+    /// Processor time of its steps: on a busy machine a small count takes long, and is no reason to look more rarely.
+    took: Duration,
     open: Vec<Dir>,
     bytes: u64,
     is_too_deep: bool,
@@ -65,16 +67,7 @@ impl Usage {
         let (disk, memory) =
             (if before > bounds.disk { before.saturating_add(SLACK) } else { bounds.disk }, bounds.memory);
         let device = rustix::fs::fstat(&work)?.st_dev;
-        Ok(Self {
-            work,
-            device,
-            has_namespaces,
-            disk,
-            memory,
-            count: None,
-            next: Instant::now(),
-            took: Duration::ZERO,
-        })
+        Ok(Self { work, device, has_namespaces, disk, memory, count: None, next: Instant::now() })
     }
 
     /// When to look next.
@@ -95,8 +88,7 @@ impl Usage {
             return None;
         }
         let bytes = count.bytes.saturating_add(hidden::held(&tree::below(child), self.device).disk);
-        self.took = count.begun.elapsed();
-        self.next = Instant::now() + (self.took * SHARE).clamp(PAUSE, PAUSE_MAX);
+        self.next = Instant::now() + (count.took * SHARE).clamp(PAUSE, PAUSE_MAX);
         (bytes > self.disk || count.is_too_deep).then_some(Limit::Disk)
     }
 
@@ -127,7 +119,7 @@ impl Usage {
 impl Count {
     fn begin(work: &OwnedFd) -> Self {
         let open = open_directory(work, c".").ok().flatten().into_iter().collect();
-        Self { begun: Instant::now(), open, bytes: 0, is_too_deep: false }
+        Self { begun: Instant::now(), took: Duration::ZERO, open, bytes: 0, is_too_deep: false }
     }
 
     /// The bytes, where that takes no longer.
@@ -142,6 +134,13 @@ impl Count {
 
     /// Counts for a while. True when it came to its end.
     fn go_on(&mut self) -> bool {
+        let before = processor_time();
+        let is_over = self.step();
+        self.took += processor_time().saturating_sub(before);
+        is_over
+    }
+
+    fn step(&mut self) -> bool {
         let until = Instant::now() + STEP;
         while let Some(dir) = self.open.last_mut() {
             let Some(Ok(entry)) = dir.next() else {
@@ -170,6 +169,12 @@ impl Count {
         }
         true
     }
+}
+
+/// What this thread has had of the processor so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// There are no descriptors left to go deeper with.
