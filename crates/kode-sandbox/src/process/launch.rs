@@ -46,6 +46,9 @@ impl Program {
     }
 }
 
+/// What failed, where the machine started no helper.
+pub(super) const LAUNCH: &str = "launch";
+
 /// A helper whose command runs.
 pub(crate) struct Launched {
     pub(crate) child: Child,
@@ -64,7 +67,7 @@ pub(crate) fn launch(
     policy: &Policy,
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<Launched, Failed> {
-    let failed = |error: std::io::Error| Failed { stage: "launch".into(), why: error.kind().to_string() };
+    let failed = |error: std::io::Error| Failed { stage: LAUNCH.into(), why: error.kind().to_string() };
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(io(failed))?;
     sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(START)).map_err(io(failed))?;
@@ -101,7 +104,7 @@ fn send(socket: &OwnedFd, policy: &Policy, descriptors: &[BorrowedFd<'_>]) -> st
 
 /// The first line, what came behind it, and the descriptor that came with it.
 fn hear(socket: &OwnedFd) -> Result<(Told, Vec<u8>, Option<OwnedFd>), Failed> {
-    let lost = |why: &str| Failed { stage: "launch".into(), why: why.to_owned() };
+    let lost = |why: &str| Failed { stage: "helper".into(), why: why.to_owned() };
     let (mut text, mut listener) = (Vec::new(), None);
     loop {
         if let Some(end) = text.iter().position(|byte| *byte == b'\n') {

@@ -2,11 +2,12 @@
 //! comes out is the report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use super::hint;
 use super::keeper::Tree;
-use super::launch::{Program, launch};
+use super::launch::{LAUNCH, Program, launch};
 use crate::helper::Failed;
 use crate::level::{Asked, Layer, Level};
 use crate::policy::{Act, Policy, Told};
@@ -31,12 +32,14 @@ pub(crate) struct Proven {
     pub(crate) missing: Vec<String>,
     /// The layers that are put on from here on; each of them is needed then.
     pub(crate) layers: BTreeSet<Layer>,
-    /// Whether it may be otherwise the next time: the proof itself failed, as on a full disk, and no layer did.
+    /// Whether it may be otherwise the next time: the proof could not be made, as on a full disk, and no layer failed.
     pub(crate) may_pass: bool,
 }
 
-/// What failed, where it was the proof and not what is proven.
+/// What failed, where the machine had no room for the attempts.
 const PROOF: &str = "proof";
+/// What failed, where the attempts were begun.
+const ATTEMPTS: &str = "attempts";
 /// Where proofs are made, beside the agents' directories: no agent's name begins with a dot.
 const PLACES: &str = ".proofs";
 /// The age at which a proof's place is one that a process left behind when it died: a proof takes some hundred
@@ -69,9 +72,10 @@ const STOPPED_FROM: [(&str, Level); 18] = [
 pub(crate) async fn prove(program: &Program, asked: Asked, policy: Policy, dir: &Path) -> Proven {
     match attempt(program, policy, dir).await {
         Ok((layers, missing, succeeded)) => judge(asked, layers, missing, &succeeded),
-        Err(failed) => {
-            Proven { may_pass: failed.stage == PROOF, ..refused(vec![hint::told(&failed, &hint::here())]) }
-        }
+        Err(failed) => Proven {
+            may_pass: [PROOF, LAUNCH].contains(&&*failed.stage),
+            ..refused(vec![hint::told(&failed, &hint::here())])
+        },
     }
 }
 
@@ -133,17 +137,13 @@ fn reached(layers: &BTreeSet<Layer>) -> Level {
 type Found = (BTreeSet<Layer>, Vec<String>, BTreeMap<String, bool>);
 
 async fn attempt(program: &Program, policy: Policy, dir: &Path) -> Result<Found, Failed> {
-    let failed = |error: std::io::Error| unproven(error.kind());
-    let places = dir.join(PLACES);
-    std::fs::create_dir_all(&places).map_err(failed)?;
-    clear_left_behind(&places);
-    // Of a name that nobody else has: nodes share directories, and in containers their processes have the same numbers.
-    let place = TempDir::new_in(&places).map_err(failed)?;
+    let failed = |error: std::io::Error| unproven(PROOF, error.kind());
+    let place = Place::make(dir).map_err(failed)?;
     // What there is to reach, for as long as the attempts are made.
-    let secret = place.path().join("secret");
+    let secret = place.dir.path().join("secret");
     std::fs::write(&secret, b"not for the sandbox").map_err(failed)?;
     let tcp = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-    let name = place.path().file_name().unwrap_or_default().to_string_lossy();
+    let name = place.dir.path().file_name().unwrap_or_default().to_string_lossy();
     let abstract_name = format!("kode-{}-{name}", std::process::id());
     let address = UnixAddress::from_abstract_name(&abstract_name).map_err(failed)?;
     let _listens = UnixListener::bind_addr(&address).map_err(failed)?;
@@ -153,14 +153,44 @@ async fn attempt(program: &Program, policy: Policy, dir: &Path) -> Result<Found,
         tcp: tcp.local_addr().map_err(failed)?,
         abstract_name,
     };
-    let work = place.path().join("work");
+    let work = place.dir.path().join("work");
     std::fs::create_dir(&work).map_err(failed)?;
     run(program, Policy { act: Act::Probe(targets), ..policy }, &work).await
 }
 
 /// Why there is no proof.
-fn unproven(why: impl ToString) -> Failed {
-    Failed { stage: PROOF.into(), why: why.to_string() }
+fn unproven(stage: &str, why: impl ToString) -> Failed {
+    Failed { stage: stage.into(), why: why.to_string() }
+}
+
+/// A directory for one proof, of a name that nobody else has: nodes share directories, and in containers their processes
+/// have the same numbers.
+struct Place {
+    dir: TempDir,
+    /// Gone with the last proof under way: whoever looks at a host leaves nothing in it that is theirs.
+    places: PathBuf,
+}
+
+impl Place {
+    fn make(parent: &Path) -> std::io::Result<Self> {
+        let places = parent.join(PLACES);
+        loop {
+            std::fs::create_dir_all(&places)?;
+            clear_left_behind(&places);
+            match TempDir::new_in(&places) {
+                // Another proof that ended has just taken the places away.
+                Err(error) if error.kind() == ErrorKind::NotFound && parent.exists() => {}
+                made => return made.map(|dir| Self { dir, places }),
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.dir.path());
+        let _ = std::fs::remove_dir(&self.places);
+    }
 }
 
 /// Removes what processes that died in a proof have left. What cannot be removed is in nobody's way.
@@ -174,14 +204,14 @@ fn clear_left_behind(places: &Path) {
 }
 
 async fn run(program: &Program, policy: Policy, work: &Path) -> Result<Found, Failed> {
-    let failed = |error: std::io::Error| unproven(error.kind());
+    let failed = |error: std::io::Error| unproven(PROOF, error.kind());
     let work = std::fs::File::open(work).map_err(failed)?;
     let program = program.clone();
     let started = tokio::task::spawn_blocking(move || {
         let launched = launch(&program, &policy, &[work.as_fd()] as &[BorrowedFd<'_>])?;
         Ok((launched, policy))
     });
-    let shut = |_| unproven("the server is shutting down");
+    let shut = |_| unproven(PROOF, "the server is shutting down");
     let (mut launched, policy) = started.await.map_err(shut)??;
     let stdout = launched.child.stdout.take();
     let mut tree = Tree::keep(launched.child, launched.socket, launched.rest, &policy, Cancel::default())
@@ -190,7 +220,7 @@ async fn run(program: &Program, policy: Policy, work: &Path) -> Result<Found, Fa
         Told::Started { layers, missing } => (layers, missing),
         Told::Failed { stage, why } => return Err(Failed { stage, why }),
         Told::Ended(_) => {
-            return Err(unproven("it ended before it had begun"));
+            return Err(unproven(ATTEMPTS, "it ended before it had begun"));
         }
     };
     let mut text = Vec::new();
@@ -199,6 +229,6 @@ async fn run(program: &Program, policy: Policy, work: &Path) -> Result<Found, Fa
     }
     tree.end().await;
     let told = serde_json::from_slice(&text);
-    let told = told.map_err(|_| unproven("the attempts told nothing"))?;
+    let told = told.map_err(|_| unproven(ATTEMPTS, "they told nothing"))?;
     Ok((layers, missing, told))
 }

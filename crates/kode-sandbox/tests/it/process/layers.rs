@@ -66,7 +66,7 @@ async fn proofs_are_in_nobodys_way() {
     for level in futures_util::future::join_all(proofs).await {
         assert!(["isolated", "metered"].contains(&level.as_str()), "{level}");
     }
-    assert_eq!(std::fs::read_dir(agents.join(".proofs")).unwrap().count(), 0);
+    assert!(!agents.join(".proofs").exists(), "something is left of a proof");
 }
 
 /// A proof that could not be made says nothing of the host for good.
@@ -111,6 +111,7 @@ async fn less_is_only_had_by_asking_for_it() {
 #[tokio::test]
 async fn g8_each_agent_has_a_user_of_its_own_where_the_server_is_root() {
     if !is_root() {
+        kode_testkit::rounds::skipped("a user id for each agent", "only root gives them");
         return;
     }
     let host = Host::new();
