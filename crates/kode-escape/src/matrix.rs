@@ -17,7 +17,7 @@ const OPEN: [&str; 2] = ["user none", "user hygiene"];
 const TIGHT: [&str; 2] = ["isolated", "metered"];
 const PLAIN: &str = "plain";
 /// Attempts that have to be made, at least.
-const LEAST: usize = 120;
+const LEAST: usize = 300;
 
 /// All columns of a run.
 pub struct Matrix {
@@ -123,6 +123,7 @@ impl Matrix {
     pub fn faults(&self, published: &str) -> Vec<String> {
         let mut faults = self.toothless();
         let (marks, published) = (self.marks(), parse(published));
+        faults.extend(self.absent(&published));
         for (column, names) in &marks {
             for (name, mark) in names {
                 let detail = self.detail(column, name);
@@ -136,6 +137,16 @@ impl Matrix {
             }
         }
         faults
+    }
+
+    /// Levels that are published for one of the users, and could not be had: nothing was attempted there.
+    fn absent(&self, published: &Marks) -> Vec<String> {
+        let had: Vec<String> = self.columns().map(|(column, _)| column).collect();
+        let ours = |column: &&String| {
+            self.halves.iter().any(|half| column.split_once(' ').is_some_and(|(user, _)| user == half.user))
+        };
+        let absent = published.keys().filter(ours).filter(|column| !had.contains(column));
+        absent.map(|column| format!("{column} is published and could not be had: {}", self.notes())).collect()
     }
 
     fn detail(&self, column: &str, name: &str) -> String {

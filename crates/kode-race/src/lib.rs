@@ -62,15 +62,22 @@ mod error;
 #[path = "../../kode-pool/src/recency.rs"]
 mod recency;
 
-/// Tries many interleavings of a race: at random, and with few changes of thread at the worst of times.
+/// Interleavings that are tried of each race, where nobody asks for more.
+const USUAL: u64 = 4_000;
+
+/// Tries many interleavings of a race.
 fn explore(name: &str, race: fn()) {
-    let half = usize::try_from(kode_testkit::rounds::rounds(name, 4_000, 100_000) / 2).expect("a count");
-    shuttle::check_random(race, half);
-    shuttle::check_pct(race, half, 3);
+    search(race, kode_testkit::rounds::rounds(name, USUAL, 100_000));
 }
 
-/// Whether the same search finds something wrong.
+/// Whether the search that is made usually finds something wrong.
 fn finds(race: fn()) -> bool {
-    let search = || shuttle::check_random(race, 20_000);
-    std::panic::catch_unwind(search).is_err()
+    std::panic::catch_unwind(|| search(race, USUAL)).is_err()
+}
+
+/// At random, and with few changes of thread at the worst of times.
+fn search(race: fn(), interleavings: u64) {
+    let half = usize::try_from(interleavings / 2).expect("a count");
+    shuttle::check_random(race, half);
+    shuttle::check_pct(race, half, 3);
 }

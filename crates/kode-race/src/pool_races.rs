@@ -42,7 +42,8 @@ macro_rules! races {
                         let grip = resident.grip(true);
                         thread::yield_now();
                         hold.settle(resident);
-                        assert!(land.send(Ok(grip.clone())).is_ok() || Arc::strong_count(&alive.0) > 0);
+                        // Maybe nobody waits.
+                        let _ = land.send(Ok(grip.clone()));
                         return grip;
                     }
                     Entry::Join(flight) => match block_on(flight) {

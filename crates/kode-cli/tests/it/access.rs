@@ -60,6 +60,7 @@ async fn post(server: &Server, key: &str, path: &str, body: &Value) -> (u16, Val
 async fn a_key_works_end_to_end_is_written_nowhere_and_can_be_revoked() {
     let dir = TempDir::new().unwrap();
     configured(&dir);
+    let bobs = new_key(dir.path(), &["bobs", "--prefix", "user:bob"]);
     let ann = new_key(dir.path(), &["ann", "--prefix", "user:ann"]);
     let bob = new_key(dir.path(), &["bob", "--prefix", "user:bob", "--right", "read"]);
     let log: Arc<Mutex<String>> = Arc::default();
@@ -72,6 +73,9 @@ async fn a_key_works_end_to_end_is_written_nowhere_and_can_be_revoked() {
     let asked = json!({ "text": "write a.txt hi", "templateId": "asks" });
     assert_eq!(post(&server, &ann, "/api/agents/user:ann/messages", &asked).await.0, 202);
     assert_eq!(post(&server, &bob, "/api/agents/user:bob/messages", &asked).await.0, 403);
+    assert_eq!(post(&server, &bobs, "/api/agents/user:bob/messages", &asked).await.0, 202);
+    let as_bob = with_key(dir.path(), &bob, &["agents", "ls", "--server", &base]);
+    assert!(done(&as_bob).contains("user:bob"), "there is one to be hidden from others");
     assert_eq!(server.get("/api/agents").await.0, 401);
     let (status, issued) =
         post(&server, &ann, "/api/stream-tickets", &json!({ "agentId": "user:ann" })).await;

@@ -195,7 +195,7 @@ async fn g1_on_a_full_disk_messages_are_refused_and_what_was_acknowledged_stays(
     let store = dir.path().join("store");
     if !small_disk(&store) {
         assert!(std::env::var_os("CI").is_none(), "CI mounts file systems");
-        println!("skipped: mounting a small file system needs root");
+        kode_testkit::rounds::skipped("a full disk", "mounting a small file system needs root");
         return;
     }
     let url = format!("fs:{}", store.display());

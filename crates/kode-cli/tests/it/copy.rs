@@ -27,6 +27,7 @@ fn said(output: &Output) -> String {
 
 fn export(dir: &Path, store: &str) -> Value {
     let output = run(dir, &["agents", "export", "user:1", "--store", store]);
+    assert!(output.status.success(), "{store}: {}", said(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str::<Value>(line).expect("it is JSON")).collect()
 }

@@ -4,6 +4,7 @@
 mod cluster;
 mod deaths;
 mod drains;
+mod faults;
 mod forwarding;
 mod hop;
 mod joining;

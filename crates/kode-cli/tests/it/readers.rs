@@ -137,6 +137,9 @@ async fn g10_stalled_readers_cost_little_and_others_do_not_notice() {
         ratio(slow, slow_then),
     );
     assert!(each < MOST_KB, "{each} KiB each");
+    let metrics = bench.server.stream_text("/metrics").await;
+    let cut = metrics.lines().find_map(|line| line.strip_prefix("kode_slow_readers_total "));
+    assert_eq!(cut.unwrap_or("0"), "0", "readers that were cut off cost nothing any more");
     assert!(ratio(middle, middle_then) < 3.0, "others notice: {middle:?} before, {middle_then:?} then");
 }
 

@@ -112,7 +112,7 @@ async fn g8_nothing_outlives_its_time_its_interrupt_its_agent_or_the_server() {
         let marks: Vec<String> = (0..5).map(|end| mark(nth * 10 + end)).collect();
         let line = |end: usize| format!("run {}\nsleep 1000", way.replace("MARK", &marks[end]));
         let agent = |end: &str| format!("user:{nth}:{end}");
-        bench.send(&agent("time"), "hasty", &line(0)).await;
+        let since = bench.send(&agent("time"), "hasty", &line(0)).await;
         bench.send(&agent("stop"), "shell", &line(1)).await;
         bench.send(&agent("gone"), "shell", &line(2)).await;
         bench.send(&agent("kill"), "shell", &line(3)).await;
@@ -122,7 +122,9 @@ async fn g8_nothing_outlives_its_time_its_interrupt_its_agent_or_the_server() {
         until_gone(&marks[1]).await;
         assert_eq!(bench.server.delete(&format!("/api/agents/{}", agent("gone"))).await.0, 204);
         assert_eq!(kode_testkit::survivors::marked(&marks[2]), [0; 0], "gone when the delete is answered");
-        bench.server.until_ready(&agent("time")).await;
+        let path = format!("/api/agents/{}/stream?since={since}", agent("time"));
+        let told = bench.server.stream_text(&path).await;
+        assert!(told.replace('\\', "").contains("\"timedOut\":true"), "{way}: {told}");
         until_gone(&marks[0]).await;
         bench = bench.restart();
         join_all(marks.iter().map(|mark| until_gone(mark))).await;
@@ -171,13 +173,11 @@ async fn a_background_command_goes_on_between_turns_and_ends_with_an_interrupt()
     until_gone(&mark).await;
 }
 
-/// What is sent, and what the answer says of it.
+/// What is sent, and what the tool's result says of it.
 const CULPRITS: [(&str, &[&str]); 5] = [
-    ("run :(){ :|:& };: 2>/dev/null; sleep 3; echo storm over", &["storm over", "timedOut", "fork"]),
-    (
-        "run perl -e '$x .= \"a\" x 50_000_000 while 1'",
-        &["over_limit", "memory", "\\\"code\\\":", "\"code\":"],
-    ),
+    ("run :(){ :|:& };: 2>/dev/null; sleep 3; echo storm over", &["storm over", "timedOut\":true", "fork"]),
+    // By the kernel's word (137 is its kill), by ours, or by that of perl.
+    ("run perl -e '$x .= \"a\" x 50_000_000 while 1'", &["over_limit", "\"code\":137", "Out of memory"]),
     ("run yes", &["over_limit"]),
     ("run i=0; while :; do i=$((i+1)); head -c 1000000 /dev/zero > f$i; done", &["over_limit"]),
     (
@@ -191,7 +191,10 @@ async fn g8_g10_while_some_misbehave_fifty_others_do_their_work() {
     let bench = Bench::new().await;
     let culprits = join_all(CULPRITS.iter().enumerate().map(async |(nth, (text, says))| {
         let told = bench.turn(&format!("bad:{nth}"), "small", text).await;
-        assert!(says.iter().any(|word| told.contains(word)), "{text}: {told}");
+        // The model says the tool's result again; the call before it shows the command itself.
+        let (_, result) = told.rsplit_once("told: ").unwrap_or_else(|| panic!("{text}: {told}"));
+        let result = result.replace('\\', "");
+        assert!(says.iter().any(|word| result.contains(word)), "{text}: {result}");
         assert!(told.contains("\"completed\""), "{text}: {told}");
     }));
     let others = join_all((0..50).map(async |nth| {

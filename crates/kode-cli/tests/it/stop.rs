@@ -75,7 +75,8 @@ impl Users {
 /// The ids of a stream's events, up to where the server ends it.
 async fn listen(server: &Server, agent: u64) -> Vec<u64> {
     let stream = server.stream(&format!("/api/agents/user:{agent}/stream?since=0&follow=true&{ALL}")).await;
-    let text = stream.text().await.unwrap_or_default();
+    assert_eq!(stream.status(), 200, "agent {agent}");
+    let text = stream.text().await.expect("a server that drains ends its streams in order");
     text.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect()
 }
 
@@ -145,7 +146,7 @@ async fn g1_g3_g4_sigterm_under_many_live_turns_loses_and_doubles_nothing() {
         let events = server.events(&format!("user:{agent}")).await;
         check(agent, &events, &users.acknowledged[&agent]);
         let (seen, told) = (seen.unwrap(), events.iter().map(|event| event["cursor"].as_u64().unwrap()));
-        let last = seen.last().copied().unwrap_or_default();
+        let last = *seen.last().unwrap_or_else(|| panic!("agent {agent}: the stream told nothing"));
         assert_eq!(
             seen,
             told.take_while(|id| *id <= last).collect::<Vec<_>>(),

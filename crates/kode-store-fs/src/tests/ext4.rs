@@ -157,6 +157,7 @@ fn g1_g7_what_is_synced_survives_power_cuts_of_an_ext4() {
         let mut book = Book::new(Death::Power, &agents(AGENTS));
         cut_again_and_again(SYNCED, &dir, Life::UnderLoad, cuts, &mut book).await.unwrap();
         println!("{cuts} power cuts: {}", book.told());
+        assert!(book.acknowledged >= cuts, "a life without an acknowledged entry: {}", book.told());
     });
 }
 

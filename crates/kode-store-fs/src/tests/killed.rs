@@ -77,5 +77,6 @@ fn g1_g7_kill_9_of_the_writer_under_load_loses_and_doubles_nothing() {
             book.check(&FsStore::open_read_only(dir.path()).unwrap()).await.unwrap();
         }
         println!("{kills} kills: {}", book.told());
+        assert!(book.acknowledged >= kills, "a life without an acknowledged entry: {}", book.told());
     });
 }

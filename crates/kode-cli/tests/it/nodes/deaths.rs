@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kode_testkit::rounds::rounds;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::Backend;
 use super::cluster::{Cluster, LEASE};
+use super::faults::Faults;
 use super::reader::{answered, assert_all, follow};
 use crate::kill::script;
 
@@ -23,26 +24,7 @@ const PACE: Duration = Duration::from_millis(15);
 /// What the owner's end was, and how long nobody had its agent.
 struct Death {
     failover: Duration,
-}
-
-/// What must not be. It is gathered and told whole: without a fence one agent loses, the next one doubles.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Faults {
-    lost: Vec<String>,
-    doubled: Vec<String>,
-    /// Agents that never rest, or whose journals nobody can read any more: entries of two writers lie in them.
-    broken: Vec<String>,
-}
-
-impl Faults {
-    /// What has to be there once, and is there so many times.
-    fn once(&mut self, what: String, times: usize) {
-        match times {
-            0 => self.lost.push(what),
-            1 => {}
-            _ => self.doubled.push(format!("{what}: {times} times")),
-        }
-    }
+    stopped: bool,
 }
 
 /// One message to each agent of a round, sent until it is accepted.
@@ -73,7 +55,7 @@ async fn round(cluster: &Cluster, nth: u64, faults: &mut Faults) -> Option<Death
     sent.extend(accepted);
     for agent in &agents {
         let checked = match cluster.until_at_rest(agent).await {
-            Ok(()) => check(cluster, agent, &sent, faults).await,
+            Ok(()) => faults.check(cluster, agent, &of(&sent, agent)).await,
             restless => restless,
         };
         faults.broken.extend(checked.err());
@@ -113,50 +95,13 @@ async fn end_of_owner(cluster: &Cluster, agent: &str, nth: u64) -> Option<Death>
     } else {
         cluster.start_again(owner).await;
     }
-    Some(Death { failover })
+    Some(Death { failover, stopped })
 }
 
-/// Each message is in the history once and was answered by one turn.
-async fn check(
-    cluster: &Cluster,
-    agent: &str,
-    sent: &BTreeMap<String, (String, String)>,
-    faults: &mut Faults,
-) -> Result<(), String> {
-    let path = format!("/api/agents/{agent}/messages?limit=1000");
-    let history = cluster.told(&path).await?;
-    let history = history["messages"].as_array().unwrap();
-    let path = format!("/api/agents/{agent}/events?since=0&limit=10000");
-    let told = cluster.told(&path).await?;
-    let answered: Vec<&Value> =
-        told["events"].as_array().unwrap().iter().filter(|e| e["event"]["type"] == "done").collect();
-    for (text, (_, id)) in sent.iter().filter(|(_, (of, _))| of == agent) {
-        let said =
-            |message: &&Value| message["role"] == "user" && message["content"][0]["text"] == text.as_str();
-        faults.once(format!("{agent}: {text:?} in the history"), history.iter().filter(said).count());
-        let names = |done: &&&Value| done["event"]["messageIds"].as_array().unwrap().contains(&json!(id));
-        faults.once(format!("{agent}: the answer to {text:?}"), answered.iter().filter(names).count());
-    }
-    Ok(())
-}
-
-/// A tool that ran twice has left two lines. How many ran.
-fn check_files(cluster: &Cluster, faults: &mut Faults) -> usize {
-    let mut all = 0;
-    for agent in std::fs::read_dir(cluster.dir.path().join("workspace")).unwrap().flatten() {
-        if agent.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        for file in std::fs::read_dir(agent.path()).unwrap().flatten().filter(|file| file.path().is_file()) {
-            let text = std::fs::read_to_string(file.path()).unwrap();
-            let ran = text.lines().filter(|line| *line == script::RAN).count();
-            if ran > 1 {
-                faults.once(format!("the tool of {}", file.path().display()), ran);
-            }
-            all += ran;
-        }
-    }
-    all
+/// What was sent to an agent.
+fn of(sent: &BTreeMap<String, (String, String)>, agent: &str) -> Vec<(String, String)> {
+    let own = sent.iter().filter(|(_, (of, _))| of == agent);
+    own.map(|(text, (_, id))| (text.clone(), id.clone())).collect()
 }
 
 /// What there is to tell of it.
@@ -165,29 +110,35 @@ async fn deaths(backend: Option<Backend>, name: &str) -> String {
     let config = format!("lease_ms = {}\n{}", LEASE.as_millis(), script::TOOLS);
     let cluster = Cluster::start_with(backend.url(), &config).await;
     script::play_slowly(&cluster.glm, PACE);
-    let (mut times, mut faults) = (Vec::new(), Faults::default());
-    for nth in 0..rounds(&format!("owner deaths among three nodes on {name}"), 12, 200) {
-        times.extend(round(&cluster, nth, &mut faults).await.map(|death| death.failover));
+    let (mut times, mut stopped, mut faults) = (Vec::new(), 0, Faults::default());
+    let rounds = rounds(&format!("owner deaths among three nodes on {name}"), 12, 200);
+    for nth in 0..rounds {
+        if let Some(death) = round(&cluster, nth, &mut faults).await {
+            times.push(death.failover);
+            stopped += usize::from(death.stopped);
+        }
         if !faults.broken.is_empty() {
             break;
         }
     }
-    let ran = check_files(&cluster, &mut faults);
+    let ran = faults.check_files(&cluster);
     assert_eq!(faults, Faults::default());
     assert_eq!(cluster.glm.violations(), Vec::<String>::new());
     times.sort();
-    assert!(!times.is_empty() && ran > 0);
+    let (ended, elsewhere) = (times.len(), cluster.logged("goes on here"));
+    // An owner may have let go just before; that is rare.
+    let enough = usize::try_from(rounds).unwrap() / 3;
+    assert!(stopped >= enough && ended - stopped >= enough, "{ended} owners ended, {stopped} by a stop");
+    assert!(ran > ended && elsewhere > 0, "{ran} tools ran, {elsewhere} agents went on elsewhere");
     let at = |share: usize| times[(times.len() - 1) * share / 100].as_millis();
     let told = format!(
-        "{name}: {} owners ended; failover p50 {} ms, p99 {} ms, longest {} ms with a lease of {} ms; {ran} tools, each \
-         once at most; {} writers were refused by the fence, {} agents went on elsewhere",
-        times.len(),
+        "{name}: {ended} owners ended; failover p50 {} ms, p99 {} ms, longest {} ms with a lease of {} ms; {ran} tools, each \
+         once at most; {} writers were refused by the fence, {elsewhere} agents went on elsewhere",
         at(50),
         at(99),
         at(100),
         LEASE.as_millis(),
         cluster.logged("the store refused an append"),
-        cluster.logged("goes on here"),
     );
     assert!(times[(times.len() - 1) * 99 / 100] < Duration::from_secs(5), "{times:?}");
     told

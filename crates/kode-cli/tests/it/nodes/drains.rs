@@ -1,6 +1,6 @@
 //! Nodes that are drained one after another, as at an upgrade, while clients go on.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kode_testkit::glm_emulator::{Gate, Reply};
@@ -9,18 +9,19 @@ use serde_json::json;
 
 use super::Backend;
 use super::cluster::Cluster;
+use super::faults::Faults;
 use super::reader::{answered, assert_all, follow};
 use crate::kill::script;
 
 /// Clients that send at the same time, each to an agent of its own.
 const CLIENTS: u64 = 4;
 
-/// Sends through random nodes, one message after another, each with one retry at another node. How many.
-async fn client(cluster: &Cluster, nth: u64, over: &AtomicBool) -> u64 {
-    let (agent, mut sent) = (format!("user:{nth}"), 0);
+/// Sends through random nodes, one message after another, each with one retry at another node. What was acknowledged.
+async fn client(cluster: &Cluster, nth: u64, over: &AtomicBool) -> Vec<(String, String)> {
+    let (agent, mut sent) = (format!("user:{nth}"), Vec::new());
     let path = format!("/api/agents/{agent}/messages");
-    while !over.load(Ordering::Relaxed) || sent < 3 {
-        let text = format!("work {nth}.{sent}");
+    while !over.load(Ordering::Relaxed) || sent.len() < 3 {
+        let text = format!("work {nth}.{}", sent.len());
         let body = json!({ "text": text });
         let first = cluster.roll(3);
         let mut answers = Vec::new();
@@ -32,8 +33,8 @@ async fn client(cluster: &Cluster, nth: u64, over: &AtomicBool) -> u64 {
                 break;
             }
         }
-        assert!(matches!(answers.last(), Some(Some((202, _)))), "{text}: {answers:?}");
-        sent += 1;
+        let Some(Some((202, queued))) = answers.last() else { panic!("{text}: {answers:?}") };
+        sent.push((text, queued["messageId"].as_str().unwrap().to_owned()));
         cluster.until_ready(&agent).await;
     }
     sent
@@ -44,13 +45,8 @@ async fn drains(backend: Option<Backend>, name: &str) -> String {
     let Some(backend) = backend else { return format!("{name}: not here") };
     let cluster = Cluster::start_with(backend.url(), &format!("lease_ms = 3000\n{}", script::TOOLS)).await;
     script::play(&cluster.glm);
-    let (over, total) = (AtomicBool::new(false), AtomicU64::new(0));
-    let clients = futures_util::future::join_all((0..CLIENTS).map(|nth| {
-        let (cluster, over, total) = (&cluster, &over, &total);
-        async move {
-            total.fetch_add(client(cluster, nth, over).await, Ordering::Relaxed);
-        }
-    }));
+    let over = AtomicBool::new(false);
+    let clients = futures_util::future::join_all((0..CLIENTS).map(|nth| client(&cluster, nth, &over)));
     let draining = async {
         for round in 0..rounds(&format!("rolling drains of three nodes on {name}"), 3, 30) {
             for nth in 0..3 {
@@ -69,10 +65,18 @@ async fn drains(backend: Option<Backend>, name: &str) -> String {
         assert_all(&cluster, "user:0", &seen).await;
         seen.len()
     };
-    let (_, (), events) = tokio::join!(clients, draining, reading);
+    let (sent, (), events) = tokio::join!(clients, draining, reading);
+    let mut faults = Faults::default();
+    for (nth, sent) in sent.iter().enumerate() {
+        faults.check(&cluster, &format!("user:{nth}"), sent).await.unwrap();
+    }
+    let ran = faults.check_files(&cluster);
+    assert_eq!(faults, Faults::default());
+    assert!(ran > 0, "no tool ran");
     format!(
-        "{name}: {} messages, none failed with one retry; one reader saw {events} events through all drains",
-        total.load(Ordering::Relaxed)
+        "{name}: {} messages, none failed with one retry, none lost, none twice, {ran} tools, each once at most; one reader \
+         saw {events} events through all drains",
+        sent.iter().map(Vec::len).sum::<usize>()
     )
 }
 

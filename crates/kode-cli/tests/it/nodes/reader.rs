@@ -58,7 +58,7 @@ pub(super) async fn assert_all(cluster: &Cluster, agent: &str, seen: &[Value]) {
     let (cursors, last) = (seen.iter().map(cursor), seen.last().map_or(0, cursor));
     assert!(cursors.is_sorted_by(|a, b| a < b), "{agent}: a cursor came twice, or out of order");
     let mut seen = seen.iter();
-    for told in told_until(cluster, agent, last).await {
+    for told in told_until(cluster, agent, last).await.unwrap() {
         let missed = seen.by_ref().take_while(|seen| **seen != told);
         let missed: Vec<_> = missed.filter(|seen| !is_piece(seen)).collect();
         assert_eq!(
@@ -72,17 +72,20 @@ pub(super) async fn assert_all(cluster: &Cluster, agent: &str, seen: &[Value]) {
 }
 
 /// All events that are kept up to a cursor.
-async fn told_until(cluster: &Cluster, agent: &str, last: u64) -> Vec<Value> {
+///
+/// # Errors
+/// What is answered where the agent cannot be read.
+pub(super) async fn told_until(cluster: &Cluster, agent: &str, last: u64) -> Result<Vec<Value>, String> {
     let mut told = Vec::<Value>::new();
     loop {
         let since = told.last().map_or(0, cursor);
         let path =
             format!("/api/agents/{agent}/events?since={since}&limit=10000&channels=progress,control,monitor");
-        let page = cluster.until_told(&path).await;
+        let page = cluster.told(&path).await?;
         let page = page["events"].as_array().unwrap();
         told.extend(page.iter().filter(|event| cursor(event) <= last).cloned());
         if page.last().is_none_or(|event| cursor(event) >= last) {
-            return told;
+            return Ok(told);
         }
     }
 }

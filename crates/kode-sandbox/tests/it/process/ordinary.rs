@@ -33,4 +33,5 @@ fn g8_everything_holds_for_a_server_that_is_not_root() {
     let output = command.current_dir(dir.path()).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
+    assert!(out.matches(" ... ok").count() > 20, "hardly a test was repeated: {out}");
 }

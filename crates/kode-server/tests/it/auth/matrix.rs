@@ -7,6 +7,7 @@ use std::path::Path;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use kode_server::auth::{Auth, Need, ROUTES, Right, Route};
+use kode_testkit::scripted_model::Script;
 use serde_json::{Value, json};
 
 use crate::auth::{ADMIN, ONE, TWO, auth, token};
@@ -107,13 +108,20 @@ fn body(route: &Route, target: &str) -> Value {
 
 /// Two tenants, each with an agent, a session and something that waits; all asleep.
 async fn tenants() -> World {
-    let mut world = World::new();
+    let asks = |canary: &str| Script::new().call("slow", json!({ "of": canary }));
+    let mut world = World::playing([asks(OF_ONE), asks(OF_TWO)]);
     for (id, canary) in
         [("user:1", OF_ONE), ("user:1:session:s", OF_ONE), ("user:2", OF_TWO), ("user:2:session:s", OF_TWO)]
     {
-        let made = world.post("/api/agents", json!({ "agentId": id, "metadata": { "note": canary } })).await;
-        assert_eq!(made.status, 201);
+        let careful = json!({ "agentId": id, "metadata": { "note": canary }, "templateId": "careful" });
+        assert_eq!(world.post("/api/agents", careful).await.status, 201);
     }
+    for id in ["user:1", "user:2"] {
+        world.post(&format!("/api/agents/{id}/messages"), json!({ "text": "x" })).await;
+        world.asked(id).await;
+    }
+    let waiting = world.get("/api/approvals").await.json.to_string();
+    assert!(waiting.contains(OF_ONE) && waiting.contains(OF_TWO), "{waiting}");
     world.start_again();
     world.config.auth = auth();
     world
