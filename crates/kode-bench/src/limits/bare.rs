@@ -6,6 +6,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,16 +33,14 @@ pub(super) async fn turns(params: &Params) -> anyhow::Result<Value> {
         body.len()
     );
     let log = log(File::create(params.dir()?.join("log"))?);
-    let (warm, times) = (2, c * k);
-    let mut users = Vec::new();
-    for _ in 0..c {
+    let times = c * k;
+    let begin = || async {
         let mut user = User { stream: TcpStream::connect(&address).await?, log: log.clone() };
         user.stream.set_nodelay(true)?;
-        for _ in 0..warm {
-            user.turn(request.as_bytes(), asks).await?;
-        }
-        users.push(user);
-    }
+        user.turn(request.as_bytes(), asks).await?;
+        anyhow::Ok(user)
+    };
+    let users = try_join_all((0..c).map(|_| begin())).await?;
     let usage = Usage::now()?;
     let users = users.into_iter().map(|mut user| {
         let request = request.clone();
