@@ -5,6 +5,7 @@
 //! cursor. The hub belongs to the runtime and outlives every driver.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::RangeInclusive;
 
 use crate::event::Envelope;
 use crate::fact::Entry;
@@ -19,9 +20,11 @@ const KEPT: usize = 1_024;
 const PAGE: usize = 256;
 /// How many a reader begins with: it does not know how long they are. It takes twice as many where a page had room.
 const FIRST_PAGE: usize = 1;
-/// What a reader keeps of them, about, in bytes: it may be a slow one, and one of many. The rest is read again when its
-/// turn comes.
-const PAGE_BYTES: usize = 8 << 10;
+/// What a reader keeps of them, about, in bytes: little at first, as it may be a slow one of many, and more once it has shown
+/// that it reads. The rest is read again when its turn comes.
+const PAGE_BYTES: RangeInclusive<usize> = 8 << 10..=256 << 10;
+/// A page is such a part of what its reader has taken before: what is read again stays little beside what is read.
+const PAGE_PART: usize = 16;
 
 /// The feeds of all agents that someone writes or reads.
 #[derive(Default)]
@@ -266,6 +269,8 @@ pub struct Subscription {
     page: VecDeque<Arc<Envelope>>,
     /// How many entries are read at a time: fewer where they are long.
     at_once: usize,
+    /// Bytes of events that were fetched from the journal, about.
+    taken: usize,
 }
 
 impl Subscription {
@@ -284,6 +289,7 @@ impl Subscription {
             caught_up: None,
             page,
             at_once: FIRST_PAGE,
+            taken: 0,
         }
     }
 
@@ -349,7 +355,9 @@ impl Subscription {
             let is_told = |seq: Seq| until.is_none_or(|told| seq <= told.last);
             let told = entries.iter().filter(|e| is_told(e.seq)).flat_map(project);
             let told = told.filter(|e| e.cursor > self.cursor);
-            let (page, whole) = first_page(told);
+            let room = (self.taken / PAGE_PART).clamp(*PAGE_BYTES.start(), *PAGE_BYTES.end());
+            let (page, bytes, whole) = first_page(told, room);
+            self.taken = self.taken.saturating_add(bytes);
             self.at_once = if whole { (limit * 2).min(PAGE) } else { page.len().min(limit) };
             self.page = page;
             if !self.page.is_empty() {
@@ -373,17 +381,17 @@ impl Drop for Subscription {
     }
 }
 
-/// As much as a reader keeps of what it was told, at least one event, and whether that is all.
-fn first_page(told: impl Iterator<Item = Envelope>) -> (VecDeque<Arc<Envelope>>, bool) {
+/// As much of what a reader was told as it has room for, at least one event; its bytes, and whether that is all.
+fn first_page(told: impl Iterator<Item = Envelope>, room: usize) -> (VecDeque<Arc<Envelope>>, usize, bool) {
     let (mut page, mut bytes) = (VecDeque::new(), 0);
     for envelope in told {
-        if bytes >= PAGE_BYTES {
-            return (page, false);
+        if bytes >= room {
+            return (page, bytes, false);
         }
         bytes += envelope.weight();
         page.push_back(Arc::new(envelope));
     }
-    (page, true)
+    (page, bytes, true)
 }
 
 /// A poisoned lock holds whole data here: every critical section only moves values.
