@@ -175,11 +175,13 @@ impl Place {
     fn make(parent: &Path) -> std::io::Result<Self> {
         let places = parent.join(PLACES);
         loop {
-            std::fs::create_dir_all(&places)?;
-            clear_left_behind(&places);
+            match std::fs::create_dir(&places) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                Ok(()) | Err(_) => clear_left_behind(&places),
+            }
             match TempDir::new_in(&places) {
                 // Another proof that ended has just taken the places away.
-                Err(error) if error.kind() == ErrorKind::NotFound && parent.exists() => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 made => return made.map(|dir| Self { dir, places }),
             }
         }
