@@ -96,22 +96,25 @@ impl<S: Source> Segment<S> {
     /// The last place of which `before` holds, as far as whole lines tell; `before` must hold up to some place
     /// and not from there on. The lines before the place are not looked at; the ones behind it link to it.
     pub(crate) fn seek(&self, before: impl Fn(&Head) -> bool) -> io::Result<Place> {
+        // No whole line that begins at `high` or behind it is wanted.
         let (mut low, mut high) = (self.start(), self.end);
-        // A whole line may end behind `high`, where none begins behind its middle.
         while low.at + 4 * (PROBE as u64) < high {
             let middle = low.at + (high - low.at) / 2;
-            match self.whole_line_from(middle, high)? {
+            match self.whole_line_between(middle, high)? {
+                // It may end behind `high`, where none begins behind its middle.
                 Some((_, place)) if before(&place.tip.head) => low = place,
                 Some((at, _)) => high = at,
-                None => high = middle,
+                None => high = middle + 1,
             }
         }
-        self.seek_linear(low, before)
+        self.seek_linear(low, high, before)
     }
 
-    fn seek_linear(&self, mut place: Place, before: impl Fn(&Head) -> bool) -> io::Result<Place> {
+    fn seek_linear(&self, mut place: Place, high: u64, before: impl Fn(&Head) -> bool) -> io::Result<Place> {
         let mut lines = Lines { block: PROBE, ..self.lines(place.at) };
-        while let Some(chunk) = lines.next()? {
+        while place.at < high
+            && let Some(chunk) = lines.next()?
+        {
             match place.tip.follow(&chunk) {
                 Ok(line) if before(&line.head) => place = Place::behind(&chunk, &line),
                 Ok(_) | Err(_) => break,
@@ -120,12 +123,12 @@ impl<S: Source> Segment<S> {
         Ok(place)
     }
 
-    /// The first line that is whole by itself and begins between `from` and `to`: where it begins, and the
+    /// The first line that is whole by itself and begins behind `from` and before `to`: where it begins, and the
     /// place behind it.
-    fn whole_line_from(&self, from: u64, to: u64) -> io::Result<Option<(u64, Place)>> {
+    fn whole_line_between(&self, from: u64, to: u64) -> io::Result<Option<(u64, Place)>> {
         let mut lines = Lines { block: PROBE, ..self.lines(from) };
         // Up to the first newline lies the rest of a line that began before.
-        lines.next()?;
+        lines.pass_newline(to)?;
         // The line that begins there may be a long one, and is not read for nothing.
         while lines.at < to
             && let Some(chunk) = lines.next()?
@@ -235,6 +238,23 @@ impl<'s, S: Source> Lines<'s, S> {
         Ok((self.told > from).then_some(chunk))
     }
 
+    /// Goes on behind the next newline, or to about `to` if none comes before. Nothing of what is passed is kept, and it is
+    /// read in larger and larger blocks: it may be a line of megabytes.
+    fn pass_newline(&mut self, to: u64) -> io::Result<()> {
+        let block = self.block;
+        while self.at < to && self.fill()? {
+            let newline = memchr::memchr(b'\n', &self.buffer);
+            self.told = newline.map_or(self.buffer.len(), |newline| newline + 1);
+            self.at += self.told as u64;
+            if newline.is_some() {
+                break;
+            }
+            self.block = BLOCK.min(self.block * 2);
+        }
+        self.block = block;
+        Ok(())
+    }
+
     /// Reads on, with what is not told yet at the front. False at the end.
     fn fill(&mut self) -> io::Result<bool> {
         let kept = self.buffer.len() - self.told;
@@ -246,5 +266,40 @@ impl<'s, S: Source> Lines<'s, S> {
         let read = self.source.read_at(&mut self.buffer[kept..], self.at + kept as u64)?;
         self.buffer.truncate(kept + read);
         Ok(read > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kode_core::id::{Cursor, Epoch};
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+
+    /// A segment with a line for each of these lengths, and the places between them.
+    fn segment(lengths: impl Iterator<Item = usize>) -> (Segment<Vec<u8>>, Vec<Place>) {
+        let agent = AgentId::new("a").unwrap();
+        let header = Header::first(&agent, Seq::ZERO);
+        let mut bytes = line::write_header(&header);
+        let mut places = vec![Place { at: bytes.len() as u64, tip: Tip::before(&header) }];
+        for (seq, length) in (1..).map(Seq).zip(lengths) {
+            let head = Head { seq, epoch: Epoch(1), cursor: Cursor(seq.0) };
+            let entries = to_raw_value(&["x".repeat(length)]).unwrap();
+            let (line, crc) = line::write(places.last().unwrap().tip.crc, Seq::ZERO, head, &entries);
+            bytes.extend(line);
+            places.push(Place { at: bytes.len() as u64, tip: Tip { head, crc } });
+        }
+        (Segment::open(bytes, &agent, 1).unwrap(), places)
+    }
+
+    #[test]
+    fn every_place_is_found_among_lines_of_all_lengths() {
+        let lengths = [1, 200_000, 30, 30, 5_000, 70_000, 4_000, 1, 1, 1_000_000, 300, 9_000, 20_000, 2];
+        for turned in 0..lengths.len() {
+            let (segment, places) = segment(lengths.iter().cycle().skip(turned).take(40).copied());
+            for place in &places {
+                assert_eq!(segment.seek(|head| head.seq <= place.tip.head.seq).unwrap(), *place);
+            }
+        }
     }
 }

@@ -111,3 +111,30 @@ fn g10_opening_reads_the_state_and_not_what_led_to_it() {
         assert!(load < 3 * weighs + (256 << 10), "{load} bytes for a state of {weighs}");
     });
 }
+
+/// Nor is a long answer in the way of who looks for what comes before it: to find the journal's end and the place asked
+/// for, each of its bytes is passed once.
+#[test]
+fn g10_a_long_line_is_passed_once_by_each_look() {
+    const LONG: usize = 1 << 20;
+    run(async {
+        let disk = SimDisk::new();
+        let mut scripts = vec![answer(); 100];
+        scripts.push(Script::new().text("x".repeat(LONG)));
+        let (_runtime, store, agent) = agent(&disk, scripts).await;
+        for _ in 0..100 {
+            agent.complete("go on").await.expect("the model answers");
+        }
+        let before = agent.view().cursor;
+        agent.complete("at length").await.expect("the model answers");
+        agent.put_away(true).await;
+        let mut so_far = disk.read();
+        let mut cost = || disk.read() - std::mem::replace(&mut so_far, disk.read());
+        store.read(&id("a"), After::Seq(Seq::ZERO), usize::MAX).await.expect("it can be read");
+        let journal = cost();
+        let page = store.read(&id("a"), After::Cursor(before), 1).await.expect("it can be read");
+        let first = cost();
+        assert!(page.len() == 1 && journal > 2 * LONG);
+        assert!(first < 2 * journal, "{first} bytes for one entry of a journal that takes {journal}");
+    });
+}
