@@ -184,6 +184,10 @@ pub trait SandboxFactory: Send + Sync + 'static {
     /// Why it cannot be had, or what the asked level lacks here.
     async fn open(&self, agent: &AgentId, spec: &SandboxSpec) -> Result<Arc<dyn Workspace>, FileError>;
 
+    /// Finds out beforehand what the first opening with such wishes would have to wait for: for whoever starts, before
+    /// anybody asks. Where it cannot be found out, the opening says so.
+    async fn prepare(&self, _wishes: &SandboxSpec) {}
+
     /// Removes the agent's work directory with everything in it, unless another agent is noted to work in it
     /// ([`ForkFiles::share`]): then it stays. A missing one is no error.
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError>;

@@ -166,6 +166,13 @@ impl SandboxFactory for LocalSandbox {
         Ok(Arc::new(LocalWorkspace::new(files, wanted)))
     }
 
+    async fn prepare(&self, wishes: &SandboxSpec) {
+        // A level that is none is refused when it is opened.
+        if let Ok(asked) = Asked::parse(&wishes.level) {
+            self.proven(asked).await;
+        }
+    }
+
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError> {
         let (parent, agent, sharing) = (self.parent.clone(), agent.clone(), self.sharing.clone());
         let path = self.grounds.parent.clone();

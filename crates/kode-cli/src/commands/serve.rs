@@ -121,6 +121,7 @@ async fn until_told(
             }
         });
     }
+    tokio::spawn(prepare(pool.clone()));
     let joined = joined.map(Arc::new);
     tokio::spawn(go_on(pool.clone(), joined.clone()));
     let serving = async {
@@ -138,6 +139,11 @@ async fn until_told(
         joined.leave();
     }
     served.map_err(|e| Failure::failed(format!("the server failed: {e}")))
+}
+
+/// Tries the walls out while nobody waits for it.
+async fn prepare(pool: Pool) {
+    pool.runtime().prepare().await;
 }
 
 /// Goes on with unfinished agents: a node among others as long as it lives, one that has its store alone at its start.

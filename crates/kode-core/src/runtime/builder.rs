@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::{AgentCallback, Runtime, Shared};
 use crate::agent::Agent;
 use crate::clock::{Clock, Ids};
@@ -220,5 +222,12 @@ impl Runtime {
     #[must_use]
     pub fn prices(&self) -> &Prices {
         &self.shared.prices
+    }
+
+    /// Has the sandboxes find out, for each template, what they have to find out once in a process: so that the first agent
+    /// does not wait for it. Nothing needs it to be called, or to have ended.
+    pub async fn prepare(&self) {
+        let sandboxes = &self.shared.sandboxes;
+        join_all(self.shared.registry.templates().map(|template| sandboxes.prepare(&template.sandbox))).await;
     }
 }

@@ -28,6 +28,10 @@ impl SandboxFactory for CountedSandboxes {
         opened
     }
 
+    async fn prepare(&self, wishes: &SandboxSpec) {
+        self.inner.prepare(wishes).await;
+    }
+
     async fn remove(&self, agent: &AgentId) -> Result<(), FileError> {
         self.inner.remove(agent).await
     }

@@ -1,14 +1,22 @@
 //! What the server counts: by how much each number rises, and whom no number names.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::http::Method;
+use kode_core::Runtime;
+use kode_core::id::AgentId;
 use kode_core::message::Usage;
 use kode_core::model::{ErrorClass, ModelError};
+use kode_core::sandbox::{FileError, SandboxFactory, Workspace};
 use kode_core::store::StoreError;
+use kode_core::store::memory::MemoryStore;
+use kode_core::template::{SandboxSpec, Template};
+use kode_server::Metrics;
 use kode_testkit::faulty::{Op, When};
-use kode_testkit::scripted_model::Script;
+use kode_testkit::scripted_model::{Script, ScriptedModel};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -169,4 +177,45 @@ async fn a_listener_of_its_own_tells_the_numbers_to_everybody_and_nothing_else()
     }
     world.shutdown.cancel();
     tokio::time::timeout(LONG.min(Duration::from_secs(20)), serving).await.unwrap().unwrap().unwrap();
+}
+
+/// Sandboxes that note the levels that they are to prepare for, and open none.
+#[derive(Default)]
+struct Asked(Mutex<Vec<String>>);
+
+#[async_trait]
+impl SandboxFactory for Asked {
+    async fn open(&self, _: &AgentId, _: &SandboxSpec) -> Result<Arc<dyn Workspace>, FileError> {
+        Err(FileError::NotFound("the work directory".into()))
+    }
+
+    async fn prepare(&self, wishes: &SandboxSpec) {
+        self.0.lock().unwrap().push(wishes.level.clone());
+    }
+
+    async fn remove(&self, _: &AgentId) -> Result<(), FileError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn counted_sandboxes_prepare_for_each_template() {
+    let (asked, metrics) = (Arc::new(Asked::default()), Metrics::new());
+    let template = |id: &str, level: &str| {
+        let mut template = Template::new(id, "You help.");
+        template.sandbox.level = level.into();
+        template
+    };
+    let runtime = Runtime::builder(
+        Arc::new(MemoryStore::default()),
+        ScriptedModel::new([]),
+        metrics.sandboxes(asked.clone()),
+    )
+    .template(template("a", "strict"))
+    .template(template("b", "none"))
+    .default_model("scripted-1")
+    .build()
+    .unwrap();
+    runtime.prepare().await;
+    assert_eq!(*asked.0.lock().unwrap(), ["strict", "none"]);
 }

@@ -1,6 +1,6 @@
 //! Levels and layers: what is put on is what is reported, and what is missing is said and refused.
 
-use kode_core::sandbox::ProcessError;
+use kode_core::sandbox::{ProcessError, SandboxFactory as _};
 use kode_sandbox::{Layer, Level};
 
 use super::{Host, command, level, output, run, succeeds};
@@ -45,6 +45,18 @@ async fn g8_without_any_one_layer_the_report_names_it_and_strict_refuses() {
         assert_eq!((report.level.as_str(), report.layers[layer.name()]), ("files", false), "{layer:?}");
         work.write("a", b"files still work").await.unwrap();
     }
+}
+
+/// What is known beforehand is what an agent is told that comes later.
+#[tokio::test]
+async fn what_was_prepared_is_known_before_the_first_agent() {
+    let host = Host::new();
+    host.sandbox.prepare(&level("no such level")).await;
+    assert_eq!(host.sandbox.report().level, "unknown");
+    host.sandbox.prepare(&level("strict")).await;
+    let known = host.sandbox.report();
+    assert!(["isolated", "metered"].contains(&known.level.as_str()), "{known:?}");
+    assert_eq!(*host.agent().await.report(), known);
 }
 
 /// Servers on one directory prove at the same time, in containers with the same process numbers; and one that died in its
