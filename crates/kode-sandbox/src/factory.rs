@@ -229,14 +229,26 @@ pub(crate) fn work_directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, F
     Ok(work)
 }
 
+/// One within another would be opened and shown by a name that whoever may write in the other can lead elsewhere.
 fn open_allowed(paths: &[String]) -> Result<Vec<Allowed>, FileError> {
-    paths.iter().enumerate().map(|(index, path)| open_one_allowed(index, path)).collect()
+    let within =
+        |inner: &String| paths.iter().position(|path| path != inner && Path::new(inner).starts_with(path));
+    let open = |(index, path): (usize, &String)| {
+        let allowed = open_one_allowed(index, path)?;
+        within(path).map_or(Ok(allowed), |outer| {
+            Err(refused(index, &format!("lies within allow_paths[{outer}]; take it out of the list")))
+        })
+    };
+    paths.iter().enumerate().map(open).collect()
 }
 
 /// The error names the setting by its index, as the path is the host's own.
+fn refused(index: usize, why: &str) -> FileError {
+    FileError::Io { path: format!("sandbox.allow_paths[{index}]"), why: why.to_owned() }
+}
+
 fn open_one_allowed(index: usize, path: &str) -> Result<Allowed, FileError> {
-    let refused =
-        |why: &str| FileError::Io { path: format!("sandbox.allow_paths[{index}]"), why: why.to_owned() };
+    let refused = |why: &str| refused(index, why);
     if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
         return Err(refused("must be an absolute path without \"..\""));
     }

@@ -52,10 +52,11 @@ async fn allowed_paths_match_by_whole_components_and_end_where_they_end() {
     let host = Host::with(|dir| {
         fs::create_dir_all(dir.join("data/sub")).unwrap();
         fs::create_dir(dir.join("data-private")).unwrap();
+        fs::create_dir(dir.join("outside-too")).unwrap();
         fs::write(dir.join("data/file"), "shared").unwrap();
         fs::write(dir.join("data-private/file"), "not shared").unwrap();
         std::os::unix::fs::symlink("../outside/secret", dir.join("data/link")).unwrap();
-        allowing(&[&dir.join("data/sub"), &dir.join("data")])
+        allowing(&[&dir.join("outside-too"), &dir.join("data")])
     })
     .await;
     let path = |below: &str| host.path(below).display().to_string();
@@ -88,6 +89,21 @@ async fn an_allowed_path_that_cannot_be_is_an_error_that_names_the_setting() {
         let named = FileError::Io { path: "sandbox.allow_paths[1]".into(), why: why.into() };
         assert_eq!(refused, Some(named));
     }
+}
+
+/// Whoever may write in the outer one could put a link in its way.
+#[tokio::test]
+async fn g8_an_allowed_path_within_another_is_refused() {
+    let host = Host::new().await;
+    let outer = host.path("outside");
+    let inner = outer.join("below");
+    fs::create_dir(&inner).unwrap();
+    let beside = host.path("outside-too");
+    fs::create_dir(&beside).unwrap();
+    let refused = host.sandbox.open(&agent(), &allowing(&[&inner, &outer])).await.err();
+    let why = "lies within allow_paths[1]; take it out of the list".to_owned();
+    assert_eq!(refused, Some(FileError::Io { path: "sandbox.allow_paths[0]".into(), why }));
+    assert!(host.sandbox.open(&agent(), &allowing(&[&outer, &beside])).await.is_ok(), "a name is no path");
 }
 
 #[tokio::test]
