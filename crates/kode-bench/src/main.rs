@@ -27,6 +27,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// What the `kode` command has.
+#[cfg(not(feature = "system-allocator"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
