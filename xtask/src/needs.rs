@@ -85,6 +85,14 @@ pub(crate) const PERL: Need = Need {
     stand_in: Some("the simulated disk alone"),
 };
 
+pub(crate) const BUBBLEWRAP: Need = Need {
+    name: "bubblewrap",
+    probe: &["/usr/bin/bwrap", "--version"],
+    source: Source::Debian("bubblewrap"),
+    used_by: "the tests of the sandbox where bubblewrap makes the namespaces",
+    stand_in: None,
+};
+
 pub(crate) const REDIS: Need = Need {
     name: "redis-server",
     probe: &["redis-server", "--version"],

@@ -65,6 +65,7 @@ pub(crate) fn find_needs(context: &Context) -> anyhow::Result<()> {
         &needs::CURL,
         &needs::EXT4,
         &needs::PERL,
+        &needs::BUBBLEWRAP,
         &needs::REDIS,
         &needs::POSTGRES,
         &needs::PGBOUNCER,

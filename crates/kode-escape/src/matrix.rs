@@ -13,8 +13,8 @@ pub const MEANT: [&str; 4] =
 /// before them.
 const MACHINES_OWN: [&str; 2] = ["open_tunnel", "open_user_file_systems"];
 const OPEN: [&str; 2] = ["user none", "user hygiene"];
-/// Levels at which nothing else may succeed.
-const TIGHT: [&str; 2] = ["isolated", "metered"];
+/// Columns in which nothing else may succeed.
+const TIGHT: [&str; 3] = ["bubblewrap", "isolated", "metered"];
 const PLAIN: &str = "plain";
 /// Attempts that have to be made, at least.
 const LEAST: usize = 300;
@@ -231,6 +231,7 @@ mod tests {
     #[test]
     fn above_confined_only_what_is_meant_may_succeed_whatever_is_published() {
         assert!(fault("user isolated", "a", 'X', Some('X')));
+        assert!(fault("user bubblewrap", "a", 'X', Some('X')));
         assert!(!fault("user isolated", MEANT[0], 'X', Some('X')));
         assert!(
             !fault("user isolated", MEANT[3], '.', Some('X')),

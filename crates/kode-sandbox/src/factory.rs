@@ -83,6 +83,7 @@ impl LocalSandbox {
                 parent: path.into(),
                 program: Program::of_this_process(),
                 without: BTreeSet::new(),
+                bubblewrap_only: false,
                 silence: None,
             }),
             proofs: Arc::default(),
@@ -100,6 +101,14 @@ impl LocalSandbox {
     #[must_use]
     pub fn without(mut self, layers: impl IntoIterator<Item = Layer>) -> Self {
         self.grounds_mut().without.extend(layers);
+        self
+    }
+
+    /// The same with namespaces by way of bubblewrap only, as on hosts that allow them to no other program. Without this,
+    /// that way is taken where the first one is refused. For a server that is not root.
+    #[must_use]
+    pub fn by_bubblewrap(mut self) -> Self {
+        self.grounds_mut().bubblewrap_only = true;
         self
     }
 

@@ -166,6 +166,8 @@ impl Level {
                  server's user may",
                 "changes of files outside can be watched, and the end of other processes",
                 "a program can write .git/hooks and .envrc, which programs of the host's obey",
+                "where the server is not root, what is in a directory that its owner may not list is not counted, nor \
+                 what a process holds whose program its owner may not read",
                 "where the server is root, files of root's that are shown keep their owner's rights: devices such as \
                  /dev/null can be shut for all",
             ],

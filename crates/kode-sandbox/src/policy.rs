@@ -22,6 +22,8 @@ pub(crate) struct Policy {
     pub(crate) layers: BTreeSet<Layer>,
     /// Those of `layers` without which nothing runs.
     pub(crate) needed: BTreeSet<Layer>,
+    /// Who makes the namespaces, where they are among `layers`.
+    pub(crate) builder: Builder,
     /// The environment in which it runs, but for what depends on the place.
     pub(crate) env: Vec<(String, String)>,
     /// The names of the allowed paths, as their descriptors come.
@@ -39,6 +41,16 @@ pub(crate) struct Policy {
     pub(crate) egress: bool,
     /// The user id that it gets where the server is root.
     pub(crate) owner: u32,
+}
+
+/// Who makes the namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Builder {
+    /// The helper itself.
+    Helper,
+    /// bubblewrap, for the helper: there are hosts that leave it to nobody else.
+    Bubblewrap,
 }
 
 /// What runs.

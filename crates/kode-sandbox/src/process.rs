@@ -4,6 +4,7 @@
 mod capture;
 mod hint;
 mod keeper;
+mod ladder;
 mod launch;
 mod log;
 mod prove;

@@ -12,7 +12,7 @@ use kode_core::template::SandboxSpec;
 use crate::egress::{Egress, Rules};
 use crate::files::Files;
 use crate::level::{Asked, Layer, Level};
-use crate::policy::{Act, Bounds, Policy};
+use crate::policy::{Act, Bounds, Builder, Policy};
 use crate::process::{LocalProcesses, Logs, Program, Proven, places};
 
 /// Open files of each process.
@@ -33,6 +33,8 @@ pub(crate) struct Grounds {
     /// What holds processes; without it, there are none.
     pub(crate) program: Option<Program>,
     pub(crate) without: BTreeSet<Layer>,
+    /// Whether the helper does not even try to make namespaces itself.
+    pub(crate) bubblewrap_only: bool,
     /// How long this process may be silent before what runs is ended.
     pub(crate) silence: Option<Duration>,
 }
@@ -50,6 +52,7 @@ impl Grounds {
             act: Act::Shell(String::new()),
             layers,
             needed,
+            builder: if self.bubblewrap_only { Builder::Bubblewrap } else { Builder::Helper },
             env: environment(asked),
             allow: Vec::new(),
             mask: vec![self.parent.to_string_lossy().into_owned()],
@@ -68,6 +71,7 @@ impl Grounds {
             silence_ms: silence,
             layers: proven.layers.clone(),
             needed: proven.layers.clone(),
+            builder: proven.builder,
             allow: spec.allow_paths.clone(),
             bounds: bounds(spec),
             // Without a network of their own, processes have the host's or none; there is nothing to make a way out of.

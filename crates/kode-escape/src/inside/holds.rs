@@ -24,6 +24,17 @@ const MIB: usize = 1 << 20;
 
 /// Takes what the outside asks for, holds it, says so.
 pub(super) fn run(words: &[&str]) -> ExitCode {
+    if let ["secretly", rest @ ..] = words {
+        // From here on its own user may not look at what it has.
+        let hidden = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+        return if hidden.is_ok() { run(rest) } else { ExitCode::FAILURE };
+    }
+    if let ["apart", rest @ ..] = words {
+        return in_thread(rest, || call!(libc::SYS_close_range, 1 << 20, 1 << 21, OWN_TABLE).is_ok());
+    }
+    if let ["leaderless", rest @ ..] = words {
+        return leaderless(rest);
+    }
     let number = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
     let taken: Result<Box<dyn Any>, Stop> = match words.first() {
         Some(&"files") => files(".", number).map(held),
@@ -54,6 +65,29 @@ pub(super) fn run(words: &[&str]) -> ExitCode {
     print(HELD);
     drop(taken);
     ExitCode::SUCCESS
+}
+
+/// `CLOSE_RANGE_UNSHARE`.
+const OWN_TABLE: libc::c_long = 2;
+
+/// Has another thread do it, whose open files are not this one's.
+fn in_thread(words: &[&str], prepare: fn() -> bool) -> ExitCode {
+    std::thread::scope(|scope| {
+        let taken = scope.spawn(|| if prepare() { run(words) } else { ExitCode::FAILURE });
+        taken.join().unwrap_or(ExitCode::FAILURE)
+    })
+}
+
+/// The same while the first thread, by which a process is known, has ended.
+fn leaderless(words: &[&str]) -> ExitCode {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    std::thread::spawn(move || {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let is_well = run(&words) == ExitCode::SUCCESS;
+        std::process::exit(i32::from(!is_well));
+    });
+    let _ = call!(libc::SYS_exit, 0);
+    ExitCode::FAILURE
 }
 
 fn held<T: 'static>(what: T) -> Box<dyn Any> {

@@ -36,6 +36,8 @@ const MORE: &str = "more than its share, at everybody's cost";
 const NO_BOUND: fn(&mut SandboxSpec) = |_| {};
 const LITTLE_MEMORY: fn(&mut SandboxSpec) = |spec| spec.memory_mib = 48;
 const LITTLE_DISK: fn(&mut SandboxSpec) = |spec| spec.disk_mib = 8;
+/// With room for a copy of the program.
+const SOME_DISK: fn(&mut SandboxSpec) = |spec| spec.disk_mib = 96;
 const FEW_PROCESSES: fn(&mut SandboxSpec) = |spec| spec.processes = 32;
 
 const fn survivor(name: &'static str, line: &'static str) -> Alone {
@@ -55,6 +57,7 @@ const KILL_HELPERS: &str = "setsid ./escape stay MARK & RUNS; p=$PPID; while tr 
                             ^kode-sandbox-helper; do all=\"$p $all\"; p=$(cut -d' ' -f4 /proc/$p/stat); done; \
                             for p in $all; do kill -KILL $p; done";
 const IGNORE_SIGNALS: &str = "bash -c 'trap \"\" HUP TERM INT; exec ./escape stay MARK' & RUNS";
+const DARK: &str = "cp escape dark && chmod 0111 dark && exec ./dark deleted 160";
 const IN_NUMBERS: &str = "for i in 1 2 3 4 5 6 7 8; do setsid ./escape stay MARK & done; RUNS";
 
 const ATTEMPTS: &[Alone] = &[
@@ -85,6 +88,12 @@ const ATTEMPTS: &[Alone] = &[
     holder("take_disk_in_hidden_directory", "./escape hidden 40", LITTLE_DISK),
     holder("take_disk_with_deleted_files", "./escape deleted 40", LITTLE_DISK),
     holder("take_disk_with_mapped_files", "./escape mapped 40", LITTLE_DISK),
+    holder("take_disk_out_of_sight", "./escape secretly deleted 40", LITTLE_DISK),
+    holder("take_disk_with_an_unreadable_program", DARK, SOME_DISK),
+    holder("take_disk_in_a_table_of_its_own", "./escape apart deleted 40", LITTLE_DISK),
+    holder("take_disk_behind_a_dead_thread", "./escape leaderless deleted 40", LITTLE_DISK),
+    holder("take_memory_behind_a_dead_thread", "./escape leaderless memory 100", LITTLE_MEMORY),
+    holder("take_memory_out_of_sight", "./escape secretly memfd 100", LITTLE_MEMORY),
     holder("outgrow_quota_for_a_moment", "./escape moment 40", LITTLE_DISK),
 ];
 

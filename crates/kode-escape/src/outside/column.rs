@@ -27,11 +27,13 @@ const ALL: Duration = Duration::from_secs(60);
 const DYING: Duration = Duration::from_millis(300);
 /// The one that is no level of the sandbox.
 pub(super) const PLAIN: &str = "plain";
+/// `isolated` where bubblewrap makes the namespaces.
+pub(super) const BUBBLEWRAP: &str = "bubblewrap";
 
 /// Makes every attempt at a level.
 pub(super) async fn fill(level: &'static str, world: World) -> io::Result<BTreeMap<String, Cell>> {
     let world = Arc::new(world);
-    let spec = SandboxSpec { level: level.into(), ..SandboxSpec::default() };
+    let spec = SandboxSpec { level: asked(level).into(), ..SandboxSpec::default() };
     let batch = place(&world, level, "batch", &spec).await?;
     let came = batch.run(&inside::line(), ALL).await?;
     let mut cells: BTreeMap<String, Cell> = inside::parse(&came.stdout).map(Cell::told).collect();
@@ -60,7 +62,7 @@ async fn make(
     nth: usize,
     one: &'static Alone,
 ) -> io::Result<(&'static str, Cell)> {
-    let place = place(&world, level, &format!("alone-{nth}"), &one.spec(level)).await?;
+    let place = place(&world, level, &format!("alone-{nth}"), &one.spec(asked(level))).await?;
     let mark = format!("{}.{nth}", 200_000 + std::process::id());
     let came = place.run(&one.line(&mark), Duration::from_millis(one.timeout_ms)).await;
     let survivors = tokio::task::spawn_blocking(move || end(&mark)).await.map_err(io::Error::other)?;
@@ -85,9 +87,15 @@ async fn place(world: &World, level: &str, agent: &str, spec: &SandboxSpec) -> i
 async fn open(base: &Path, level: &str, agent: &str, spec: &SandboxSpec) -> io::Result<Arc<dyn Workspace>> {
     let sandbox = LocalSandbox::new(base.join("agents")).map_err(io::Error::other)?;
     // Where a level is asked for, no better one is taken.
-    let sandbox = if level == "isolated" { sandbox.without([Layer::Cgroup]) } else { sandbox };
+    let sandbox = if asked(level) == "isolated" { sandbox.without([Layer::Cgroup]) } else { sandbox };
+    let sandbox = if level == BUBBLEWRAP { sandbox.by_bubblewrap() } else { sandbox };
     let agent = AgentId::new(agent).map_err(io::Error::other)?;
     sandbox.open(&agent, spec).await.map_err(io::Error::other)
+}
+
+/// What is asked of the sandbox for a column.
+fn asked(level: &str) -> &str {
+    if level == BUBBLEWRAP { "isolated" } else { level }
 }
 
 /// Why a level cannot be had here; nothing where it can.
@@ -95,7 +103,7 @@ pub(super) async fn lack(level: &str, base: &Path) -> io::Result<Option<String>>
     if level == PLAIN {
         return Ok(None);
     }
-    let spec = SandboxSpec { level: level.into(), ..SandboxSpec::default() };
+    let spec = SandboxSpec { level: asked(level).into(), ..SandboxSpec::default() };
     let work = open(base, level, "lack", &spec).await?;
     Ok(work.processes().err().map(|refused| refused.to_string()))
 }

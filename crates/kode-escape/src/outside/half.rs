@@ -15,8 +15,9 @@ use crate::targets::CANARY;
 
 /// Nobody's, for the half that is not root.
 const USER: &str = "61235";
-/// Levels in their order; the first is a plain spawn.
-const LEVELS: [&str; 6] = [column::PLAIN, "none", "hygiene", "confined", "isolated", "metered"];
+/// Levels in their order; the first is a plain spawn, and one is there twice, by its other builder.
+const LEVELS: [&str; 7] =
+    [column::PLAIN, "none", "hygiene", "confined", column::BUBBLEWRAP, "isolated", "metered"];
 
 /// What came of all attempts as one user.
 #[derive(Debug, Serialize, Deserialize)]

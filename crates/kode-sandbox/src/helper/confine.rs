@@ -133,6 +133,13 @@ pub(super) fn landlock(place: &Place, own_root: bool) -> Result<(), Failed> {
     }
 }
 
+/// Lets this process and what comes from it signal nobody but each other.
+pub(super) fn fence() -> Result<(), Failed> {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    let ruleset = ruleset.scope(Scope::Signal).and_then(Ruleset::create).map_err(at("landlock"))?;
+    ruleset.restrict_self().map(drop).map_err(at("landlock"))
+}
+
 fn failed_path(path: &str, error: &landlock::PathFdError) -> Failed {
     at("landlock")(format!("{path}: {error}"))
 }

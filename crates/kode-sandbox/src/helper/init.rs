@@ -1,5 +1,5 @@
-//! The helper's second process: the first one of the new pid namespace. It builds the root, puts on what is left to
-//! put on, starts the command, and reaps whatever loses its parent. When it ends, the kernel ends all the rest.
+//! The helper's second process: the first one of the new pid namespace, unless bubblewrap made that. It builds the root, puts
+//! on what is left to put on, starts the command, and reaps whatever loses its parent. When it ends, all the rest is ended.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 use rustix::thread::UnshareFlags;
 
-use super::supervise::INNER_ID;
+use super::supervise::{INNER_ID, null};
 use super::{Failed, at, confine, root, seccomp};
 use crate::egress;
 use crate::level::Layer;
@@ -28,6 +28,8 @@ pub(super) struct Inner {
     pub(super) allow: Vec<OwnedFd>,
     /// A user namespace in whose view root's files are the sandbox's.
     pub(super) idmap: Option<OwnedFd>,
+    /// A process whose namespace of mounts the root is built in; without one, a new one is made.
+    pub(super) holder: Option<OwnedFd>,
 }
 
 /// The two pipes to the supervisor.
@@ -135,8 +137,7 @@ fn start(
         }
     }
     // Nothing of ours may hold the output open, or its readers would wait for us.
-    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty());
-    if let Ok(null) = null {
+    if let Ok(null) = null() {
         let _ = rustix::stdio::dup2_stdout(&null);
         let _ = rustix::stdio::dup2_stderr(&null);
     }
@@ -168,6 +169,10 @@ fn exec(policy: &Policy, filters: Option<seccomp::Filters>, place: &root::Place)
     let prepared = (|| {
         rustix::process::setsid().map_err(at("session"))?;
         sys::default_signals().map_err(at("signals"))?;
+        if policy.layers.contains(&Layer::Landlock) {
+            // Who holds all of this together is out of its reach; an older kernel knows no such fence.
+            let _ = confine::fence();
+        }
         if let Some(filters) = &filters {
             filters.apply()?;
         }

@@ -12,7 +12,7 @@ use rustix::mount::{
     unmount,
 };
 use rustix::process::{Pid, Signal};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces};
 
 use super::init::Inner;
 use super::{Failed, at, etc};
@@ -85,7 +85,11 @@ pub(super) fn stay(work: &OwnedFd) -> Result<Place, Failed> {
 
 /// Builds the root and enters it.
 pub(super) fn enter(policy: &Policy, inner: &Inner) -> Result<Place, Failed> {
-    sys::unshare(UnshareFlags::NEWNS).map_err(at("mount namespace"))?;
+    match &inner.holder {
+        Some(holder) => move_into_thread_name_spaces(holder.as_fd(), ThreadNameSpaceType::MOUNT),
+        None => sys::unshare(UnshareFlags::NEWNS),
+    }
+    .map_err(at("mount namespace"))?;
     // The path of its group is nobody's affair; a kernel without such namespaces shows it.
     let _ = sys::unshare(UnshareFlags::NEWCGROUP);
     // Nothing that is mounted from here on is seen outside.

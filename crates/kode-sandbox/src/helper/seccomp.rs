@@ -1,7 +1,7 @@
 //! The filter of system calls: what a program never needs and a break-out does.
 //!
-//! Two filters stand behind one another, and the stricter answer counts: the first knows numbers, the second
-//! arguments.
+//! Three filters stand behind one another, and the stricter answer counts: the first knows numbers, the second one wish, the
+//! third arguments.
 
 use std::collections::BTreeMap;
 
@@ -151,19 +151,25 @@ const PERSONALITIES: [u64; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 const PROTOCOLS: [(i32, [i32; 4]); 2] = [(libc::AF_INET, [0, 1, 6, 17]), (libc::AF_INET6, [0, 58, 6, 17])];
 /// Flags of `clone` that make a namespace.
 const NEW_NAMESPACES: u64 = 0x7E02_0080;
+/// Flags of `clone` for a thread, and for one open-file table with whoever makes it. All threads of a process have one table,
+/// so that what is open is seen at any of them.
+const THREAD: u64 = 0x1_0000;
+const FILES: u64 = 0x400;
+/// `CLOSE_RANGE_UNSHARE`: a table of its own for the thread.
+const OWN_TABLE: u64 = 2;
 /// Ways to type into a terminal as its user, or to reach the console.
 const TERMINAL: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 /// The filters, ready to be put on.
-pub(super) struct Filters([BpfProgram; 2]);
+pub(super) struct Filters([BpfProgram; 3]);
 
 /// The filters for this machine; with the namespaces, sockets of the inner network are left.
 pub(super) fn filters(own_network: bool) -> Result<Filters, Failed> {
-    Ok(Filters([numbers(), arguments(own_network).map_err(at("seccomp"))?]))
+    Ok(Filters([numbers(), in_sight(), arguments(own_network).map_err(at("seccomp"))?]))
 }
 
 impl Filters {
-    /// Puts them on this process for good. The second needs no right that the first takes.
+    /// Puts them on this process for good. None needs a right that one before it takes.
     pub(super) fn apply(&self) -> Result<(), Failed> {
         self.0.iter().try_for_each(|filter| seccompiler::apply_filter(filter).map_err(at("seccomp")))
     }
@@ -192,6 +198,27 @@ fn numbers() -> BpfProgram {
     ]
 }
 
+/// Lets a process that wishes not to be dumped think that it is so. No other may trace it anyway, and what it holds stays to be
+/// counted.
+fn in_sight() -> BpfProgram {
+    const LOAD: u16 = 0x20;
+    const EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const PR_SET_DUMPABLE: u32 = 4;
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    vec![
+        step(LOAD, 0, 0, 0),
+        step(EQUAL, 0, 5, u32::try_from(libc::SYS_prctl).unwrap_or(u32::MAX)),
+        // The low halves of the first two arguments.
+        step(LOAD, 0, 0, 16),
+        step(EQUAL, 0, 3, PR_SET_DUMPABLE),
+        step(LOAD, 0, 0, 24),
+        step(EQUAL, 0, 1, 0),
+        step(RETURN, 0, 0, 0x0005_0000),
+        step(RETURN, 0, 0, 0x7fff_0000),
+    ]
+}
+
 #[cfg(target_arch = "x86_64")]
 const fn architecture() -> u32 {
     0xC000_003E
@@ -208,12 +235,15 @@ type Made<T> = Result<T, seccompiler::BackendError>;
 fn arguments(own_network: bool) -> Made<BpfProgram> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let namespaces = (0..64).map(|bit| 1 << bit).filter(|bit| NEW_NAMESPACES & bit != 0);
-    let any = namespaces.map(|bit| rule(&[(0, SeccompCmpOp::MaskedEq(bit), bit)]));
-    rules.insert(libc::SYS_clone, any.collect::<Made<_>>()?);
+    let mut any: Vec<_> =
+        namespaces.map(|bit| rule(&[(0, SeccompCmpOp::MaskedEq(bit), bit)])).collect::<Made<_>>()?;
+    any.push(rule(&[(0, SeccompCmpOp::MaskedEq(THREAD | FILES), THREAD)])?);
+    rules.insert(libc::SYS_clone, any);
     let any = TERMINAL.map(|request| rule(&[(1, SeccompCmpOp::Eq, request)]));
     rules.insert(libc::SYS_ioctl, any.into_iter().collect::<Made<_>>()?);
     let other = PERSONALITIES.map(|known| (0, SeccompCmpOp::Ne, known));
     rules.insert(libc::SYS_personality, vec![rule(&other)?]);
+    rules.insert(libc::SYS_close_range, vec![rule(&[(2, SeccompCmpOp::MaskedEq(OWN_TABLE), OWN_TABLE)])?]);
     modes(&mut rules)?;
     sockets(&mut rules, own_network)?;
     if !own_network {

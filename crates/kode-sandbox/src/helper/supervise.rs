@@ -4,24 +4,22 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use kode_core::sandbox::Limit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 use rustix::process::{DumpableBehavior, Gid, Pid, Uid};
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
+use super::bubblewrap::{Hold, Joined};
 use super::cgroup::Cgroup;
 use super::init::{self, Inner};
 use super::usage::Usage;
-use super::{Failed, at, confine, root, socket, tree, usage};
-use crate::egress;
+use super::{Failed, at, bubblewrap, confine, network, root, socket, tree, usage};
 use crate::level::Layer;
-use crate::policy::{Act, End, Policy, Told};
+use crate::policy::{Act, Builder, End, Policy, Told};
 use crate::sys::{self, Fork};
 
 /// The user and group that a process is inside of its namespaces.
@@ -41,6 +39,8 @@ struct Supervisor {
     missing: Vec<String>,
     cgroup: Option<Cgroup>,
     usage: Usage,
+    /// What keeps the namespaces that bubblewrap made, where it did.
+    hold: Option<Hold>,
 }
 
 /// What a line from inside says.
@@ -79,16 +79,24 @@ impl Supervisor {
         let work = descriptors.remove(0);
         let usage = Usage::of(&work, &policy.bounds, policy.layers.contains(&Layer::Namespaces))
             .map_err(at("work directory"))?;
-        let mut supervisor =
-            Self { server, layers: policy.layers.clone(), missing: Vec::new(), cgroup: None, usage, policy };
+        let mut supervisor = Self {
+            server,
+            layers: policy.layers.clone(),
+            missing: Vec::new(),
+            cgroup: None,
+            usage,
+            hold: None,
+            policy,
+        };
         supervisor.take_cgroup()?;
         // Before the pid namespace: the first process that is made in it must be the one that stays.
         let idmap = supervisor.idmap()?;
-        supervisor.leave_namespaces()?;
+        let holder = supervisor.leave_namespaces()?;
         // Only now: what may not be dumped does not own its `/proc`, in which the ids are mapped.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at("session"))?;
-        let listener = supervisor.listen()?;
-        supervisor.go(Inner { work, allow: descriptors, idmap }, listener)
+        let is_apart = supervisor.has(Layer::Namespaces);
+        let listener = (supervisor.policy.egress && is_apart).then(network::listener).transpose()?;
+        supervisor.go(Inner { work, allow: descriptors, idmap, holder }, listener)
     }
 
     fn has(&self, layer: Layer) -> bool {
@@ -121,20 +129,34 @@ impl Supervisor {
         Ok(())
     }
 
-    fn leave_namespaces(&mut self) -> Result<(), Failed> {
-        if !self.has(Layer::Namespaces) {
-            if self.has(Layer::OwnUid) {
-                self.lacks(Layer::OwnUid, "it needs the namespaces")?;
-            }
+    /// A user id of its own takes root, and namespaces that root made.
+    fn check_own_uid(&mut self) -> Result<(), Failed> {
+        let why = if !rustix::process::geteuid().is_root() {
+            "only a server that runs as root can give one"
+        } else if !self.has(Layer::Namespaces) || self.policy.builder == Builder::Bubblewrap {
+            "it needs namespaces of the helper's own"
+        } else {
             return Ok(());
+        };
+        if self.has(Layer::OwnUid) { self.lacks(Layer::OwnUid, why) } else { Ok(()) }
+    }
+
+    /// From here on this process is in namespaces of the sandbox's own, all but that of mounts: where there is one already, who
+    /// is in it is told. What it starts is in theirs for processes.
+    fn leave_namespaces(&mut self) -> Result<Option<OwnedFd>, Failed> {
+        self.check_own_uid()?;
+        if !self.has(Layer::Namespaces) {
+            return Ok(None);
+        }
+        if self.policy.builder == Builder::Bubblewrap {
+            let Joined { holder, hold } = bubblewrap::join(&self.server)?;
+            self.hold = Some(hold);
+            return Ok(Some(holder));
         }
         let kinds = UnshareFlags::NEWPID | UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
         if rustix::process::geteuid().is_root() {
             sys::unshare(kinds).map_err(at("namespaces"))?;
         } else {
-            if self.has(Layer::OwnUid) {
-                self.lacks(Layer::OwnUid, "only a server that runs as root can give one")?;
-            }
             let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
             sys::unshare(kinds | UnshareFlags::NEWUSER).map_err(at("namespaces"))?;
             fs::write("/proc/self/setgroups", "deny").map_err(at("user namespace"))?;
@@ -142,25 +164,8 @@ impl Supervisor {
             fs::write("/proc/self/gid_map", format!("{INNER_ID} {gid} 1")).map_err(at("user namespace"))?;
         }
         rustix::system::sethostname(b"kode").map_err(at("host name"))?;
-        let any =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-                .map_err(at("loopback"))?;
-        sys::loopback_up(any).map_err(at("loopback"))
-    }
-
-    /// A socket of the new network namespace, on which the server itself accepts.
-    fn listen(&self) -> Result<Option<OwnedFd>, Failed> {
-        if !self.policy.egress || !self.has(Layer::Namespaces) {
-            return Ok(None);
-        }
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))
-                .map_err(at("egress"))?;
-        let address: SocketAddr = egress::ADDRESS.parse().map_err(at("egress"))?;
-        rustix::net::bind(&socket, &address).map_err(at("egress"))?;
-        rustix::net::listen(&socket, 64).map_err(at("egress"))?;
-        Ok(Some(socket))
+        network::loopback_up()?;
+        Ok(None)
     }
 
     /// The view in which files of root belong to the sandbox's own user.
@@ -244,12 +249,12 @@ impl Supervisor {
                 // The server is stopped, or cut off from its own processor: others may take what it was doing for lost.
                 return Ok(End::Dropped);
             }
-            if now >= self.usage.look_at()
-                && let Some(limit) = self.over(child)
+            if self.usage.look_at().is_some_and(|at| now >= at)
+                && let Some(limit) = self.over()
             {
                 return Ok(End::Over(limit));
             }
-            let until = silent_at.map_or(over_at, |at| at.min(over_at)).min(self.usage.look_at());
+            let until = [silent_at, self.usage.look_at()].into_iter().flatten().fold(over_at, Instant::min);
             let wait = until.saturating_duration_since(Instant::now());
             let [server, inside] = readable(&self.server, up, wait).map_err(at("waiting"))?;
             if server {
@@ -266,6 +271,8 @@ impl Supervisor {
                 match said {
                     Said::MapIds => self.map_ids(child, down)?,
                     Said::Started => {
+                        let holders = self.hold.iter().flat_map(|hold| hold.processes.iter().copied());
+                        self.usage.begin(holders.chain([child]).collect());
                         let (layers, missing) = (self.layers.clone(), self.missing.clone());
                         let told = Told::Started { layers, missing };
                         socket::tell(&self.server, &told, listener.take().as_ref().map(AsFd::as_fd));
@@ -284,8 +291,8 @@ impl Supervisor {
         rustix::io::write(down, b"g").map_err(at("user namespace")).map(drop)
     }
 
-    fn over(&mut self, child: Pid) -> Option<Limit> {
-        self.over_memory().or_else(|| self.usage.over(child, self.cgroup.is_none()))
+    fn over(&mut self) -> Option<Limit> {
+        self.over_memory().or_else(|| self.usage.over(self.cgroup.is_none()))
     }
 
     fn over_memory(&self) -> Option<Limit> {
@@ -301,12 +308,12 @@ impl Supervisor {
     }
 }
 
-fn null() -> rustix::io::Result<OwnedFd> {
+pub(super) fn null() -> rustix::io::Result<OwnedFd> {
     rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Waits until one of them can be read, or for so long.
-fn readable(server: &OwnedFd, inside: &OwnedFd, wait: Duration) -> rustix::io::Result<[bool; 2]> {
+pub(super) fn readable(server: &OwnedFd, inside: &OwnedFd, wait: Duration) -> rustix::io::Result<[bool; 2]> {
     let mut polled = [PollFd::new(server, PollFlags::IN), PollFd::new(inside, PollFlags::IN)];
     let wait = Timespec::try_from(wait).unwrap_or(Timespec { tv_sec: 60, tv_nsec: 0 });
     match poll(&mut polled, Some(&wait)) {

@@ -19,6 +19,11 @@ pub(super) fn below(pid: Pid) -> Vec<Pid> {
     found
 }
 
+/// All processes below this one.
+pub(super) fn below_us() -> Vec<Pid> {
+    below(rustix::process::getpid()).split_off(1)
+}
+
 fn children(pid: Pid) -> Vec<Pid> {
     let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
     let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
@@ -47,9 +52,8 @@ fn reap() -> bool {
 pub(super) fn kill(child: Pid) {
     let give_up = Instant::now() + GRACE;
     let _ = rustix::process::kill_process(child, Signal::KILL);
-    let us = rustix::process::getpid();
     while reap() && Instant::now() < give_up {
-        let left: Vec<Pid> = below(us).into_iter().filter(|pid| *pid != us).collect();
+        let left = below_us();
         // Stopped first, so that none of them makes another while the next one is killed.
         for signal in [Signal::STOP, Signal::KILL] {
             for pid in &left {

@@ -1,6 +1,7 @@
 //! How much a process tree uses: the bytes of the work directory, counted, and its memory where no cgroup bounds
 //! it. Both are looked at now and then, so a tree can be over for a moment; a count takes a small part of the time.
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +13,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{hidden, tree};
+use super::hidden::{self, Hidden};
+use super::tree;
 use crate::policy::Bounds;
 
 /// The shortest time between two looks.
@@ -25,6 +27,8 @@ const STEP: Duration = Duration::from_millis(5);
 const BEFORE: Duration = Duration::from_millis(20);
 /// A count may take this part of the time.
 const SHARE: u32 = 20;
+/// Looks in a row at which a process may hide what it holds: it may be at its beginning or its end.
+const PATIENCE: u32 = 3;
 /// Levels that are counted, with a descriptor for each. A tree that is deeper is taken for too large: whatever it was made
 /// for, nobody can say how much is in it.
 const DEPTH_MAX: usize = 1_500;
@@ -44,7 +48,11 @@ pub(super) struct Usage {
     disk: u64,
     memory: u64,
     count: Option<Count>,
-    next: Instant,
+    /// Processes that are not the command's.
+    ours: Vec<Pid>,
+    /// Those that hid what they hold at the last look, and at how many before it.
+    dark: HashMap<Pid, u32>,
+    next: Option<Instant>,
 }
 
 /// A count under way. It goes on in small steps, so that its size holds nothing up.
@@ -67,39 +75,80 @@ impl Usage {
         let (disk, memory) =
             (if before > bounds.disk { before.saturating_add(SLACK) } else { bounds.disk }, bounds.memory);
         let device = rustix::fs::fstat(&work)?.st_dev;
-        Ok(Self { work, device, has_namespaces, disk, memory, count: None, next: Instant::now() })
+        Ok(Self {
+            work,
+            device,
+            has_namespaces,
+            disk,
+            memory,
+            count: None,
+            ours: Vec::new(),
+            dark: HashMap::new(),
+            next: None,
+        })
     }
 
-    /// When to look next.
-    pub(super) fn look_at(&self) -> Instant {
+    /// To be called when the command runs. Of the processes below this one, these are none of its own.
+    pub(super) fn begin(&mut self, ours: Vec<Pid>) {
+        self.ours = ours;
+        self.next = Some(Instant::now());
+    }
+
+    /// When to look next; never before anything runs.
+    pub(super) fn look_at(&self) -> Option<Instant> {
         self.next
     }
 
-    /// What the tree below `child` has too much of. Takes some milliseconds at most; to be called again at the time
-    /// that [`Self::look_at`] says.
-    pub(super) fn over(&mut self, child: Pid, count_memory: bool) -> Option<Limit> {
-        if count_memory && self.count.is_none() && self.memory_of(child) > self.memory {
-            return Some(Limit::Memory);
-        }
+    /// What the command has too much of. Takes some milliseconds at most, and longer the more processes there are; to be
+    /// called again at the time that [`Self::look_at`] says.
+    pub(super) fn over(&mut self, count_memory: bool) -> Option<Limit> {
+        let begins = self.count.is_none();
         let mut count = self.count.take().unwrap_or_else(|| Count::begin(&self.work));
+        if begins && count_memory {
+            let before = processor_time();
+            let tree = self.tree();
+            let held = hidden::held(&tree, self.device).0;
+            if self.memory_of(&tree, held) > self.memory {
+                return Some(Limit::Memory);
+            }
+            count.took += processor_time().saturating_sub(before);
+        }
         if !count.go_on() {
             self.count = Some(count);
-            self.next = Instant::now();
+            self.next = Some(Instant::now());
             return None;
         }
-        let bytes = count.bytes.saturating_add(hidden::held(&tree::below(child), self.device).disk);
-        self.next = Instant::now() + (count.took * SHARE).clamp(PAUSE, PAUSE_MAX);
-        (bytes > self.disk || count.is_too_deep).then_some(Limit::Disk)
+        let before = processor_time();
+        let (held, dark) = hidden::held(&self.tree(), self.device);
+        count.took += processor_time().saturating_sub(before);
+        self.next = Some(Instant::now() + (count.took * SHARE).clamp(PAUSE, PAUSE_MAX));
+        let hides = self.hides(dark);
+        (count.bytes.saturating_add(held.disk) > self.disk || count.is_too_deep || hides)
+            .then_some(Limit::Disk)
+    }
+
+    /// The command's processes.
+    fn tree(&self) -> Vec<Pid> {
+        tree::below_us().into_iter().filter(|pid| !self.ours.contains(pid)).collect()
+    }
+
+    /// Whether one of them keeps hiding what it holds. With namespaces there is nothing that it could be needed for, and
+    /// nobody can say how much it is.
+    fn hides(&mut self, dark: HashSet<Pid>) -> bool {
+        self.dark.retain(|pid, _| dark.contains(pid));
+        for pid in dark {
+            *self.dark.entry(pid).or_default() += 1;
+        }
+        self.has_namespaces && self.dark.values().any(|looks| *looks > PATIENCE)
     }
 
     /// Memory of a tree. Pages that several processes share are counted by each, unless that is what makes it too
     /// much: then the kernel is asked for the shares, which takes longer.
-    fn memory_of(&self, child: Pid) -> u64 {
-        let tree = tree::below(child);
+    fn memory_of(&self, tree: &[Pid], hidden: Hidden) -> u64 {
         let sum = |file: &str, names: &[&str]| -> u64 {
-            tree.iter().map(|pid| kib(&format!("/proc/{}/{file}", pid.as_raw_nonzero()), names) * 1_024).sum()
+            tree.iter().map(|pid| kib(&format!("{}/{file}", hidden::place(*pid)), names) * 1_024).sum()
         };
-        let hidden = hidden::held(&tree, self.device).memory + self.in_namespaces(&tree);
+        let hidden = hidden.memory + self.in_namespaces(tree);
         let rough = hidden + sum("status", &["RssAnon:", "RssShmem:"]);
         if rough <= self.memory {
             return rough;
@@ -217,7 +266,7 @@ mod tests {
 
     fn over(usage: &mut Usage) -> Option<Limit> {
         loop {
-            let over = usage.over(rustix::process::getpid(), false);
+            let over = usage.over(false);
             if usage.count.is_none() {
                 return over;
             }

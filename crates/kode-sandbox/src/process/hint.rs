@@ -7,7 +7,7 @@ use crate::helper::Failed;
 pub(super) struct Host<'a> {
     pub(super) is_root: bool,
     /// A setting of the kernel's, by its path below `/proc/sys`.
-    pub(super) setting: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) setting: &'a (dyn Fn(&str) -> Option<String> + Sync),
 }
 
 /// This one.
@@ -16,6 +16,25 @@ pub(super) fn here() -> Host<'static> {
         is_root: rustix::process::geteuid().is_root(),
         setting: &|path| std::fs::read_to_string(format!("/proc/sys/{path}")).ok(),
     }
+}
+
+/// Steps at which a host refuses to let namespaces and a root be made.
+const OF_NAMESPACES: [&str; 10] = [
+    "namespaces",
+    "user namespace",
+    "host name",
+    "loopback",
+    "mount namespace",
+    "system",
+    "devices",
+    "memory",
+    "root",
+    "proc",
+];
+
+/// Whether that is what a step is about.
+pub(super) fn is_of_namespaces(stage: &str) -> bool {
+    OF_NAMESPACES.contains(&stage)
 }
 
 /// A failure in words for the operator.
@@ -50,8 +69,7 @@ fn advice(stage: &str, why: &str, host: &Host<'_>) -> Option<&'static str> {
                  deploy/apparmor/kode, and give it to a container with --security-opt apparmor=kode",
             )
         }
-        "namespaces" | "user namespace" | "host name" | "loopback" | "mount namespace" | "system"
-        | "devices" | "memory" | "root" => Some(
+        stage if is_of_namespaces(stage) => Some(
             "if this is a container, its seccomp or AppArmor profile refuses what a sandbox is built with: give it \
              deploy/container/seccomp.json and, where AppArmor is, the profile kode; if it is a systemd service, see \
              deploy/ for the settings that do so",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kode_core::sandbox::{Limit, ProcessEnd};
 use kode_core::tool::Cancel;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -43,6 +44,9 @@ impl Tree {
         let bounds = Words { memory: policy.bounds.memory, disk: policy.bounds.disk };
         tokio::spawn(async move {
             let told = hear(socket, rest, killed, (most, pulse)).await;
+            if told.is_none() {
+                end_group(&child);
+            }
             reap(child).await;
             drop(held);
             let _ = tell.send(bounds.end(told));
@@ -102,6 +106,16 @@ async fn be_there(mut helper: OwnedWriteHalf, pulse: Option<Duration>) {
     // Held: its end would be taken for ours.
     let _helper = helper;
     std::future::pending().await
+}
+
+/// Ends what a helper that died without a word may have left of its start: it is in the helper's group, whose number is
+/// nobody else's as long as the helper was not waited for.
+fn end_group(child: &Child) {
+    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(group) = group {
+        // None where the helper died before it had a group of its own.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
 }
 
 /// Waits until the helper is gone, and with it all that it held. One that does not end is killed: what it holds

@@ -110,7 +110,9 @@ fn hear(socket: &OwnedFd) -> Result<(Told, Vec<u8>, Option<OwnedFd>), Failed> {
         if let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let told =
                 serde_json::from_slice(&text[..end]).map_err(|_| lost("the helper is of another version"))?;
-            return Ok((told, text.split_off(end + 1), listener));
+            // It may be over before it has begun, as where there was hardly time: that is its end like any other.
+            let is_over = matches!(told, Told::Ended(_));
+            return Ok((told, if is_over { text } else { text.split_off(end + 1) }, listener));
         }
         let mut part = [0; 4096];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -18,10 +18,11 @@ use tokio::io::AsyncReadExt;
 
 use super::hint;
 use super::keeper::Tree;
-use super::launch::{LAUNCH, Program, launch};
-use crate::helper::Failed;
+use super::ladder::{self, Climbed, Fallen};
+use super::launch::{Program, launch};
+use crate::helper::{self, Failed};
 use crate::level::{Asked, Layer, Level};
-use crate::policy::{Act, Policy, Told};
+use crate::policy::{Act, Builder, Policy, Told};
 use crate::probe::Targets;
 
 /// What was found out about a level.
@@ -32,14 +33,16 @@ pub(crate) struct Proven {
     pub(crate) missing: Vec<String>,
     /// The layers that are put on from here on; each of them is needed then.
     pub(crate) layers: BTreeSet<Layer>,
+    /// Who makes the namespaces from here on.
+    pub(crate) builder: Builder,
     /// Whether it may be otherwise the next time: the proof could not be made, as on a full disk, and no layer failed.
     pub(crate) may_pass: bool,
 }
 
 /// What failed, where the machine had no room for the attempts.
-const PROOF: &str = "proof";
+pub(super) const PROOF: &str = "proof";
 /// What failed, where the attempts were begun.
-const ATTEMPTS: &str = "attempts";
+pub(super) const ATTEMPTS: &str = "attempts";
 /// Where proofs are made, beside the agents' directories: no agent's name begins with a dot.
 const PLACES: &str = ".proofs";
 /// The age at which a proof's place is one that a process left behind when it died: a proof takes some hundred
@@ -70,13 +73,18 @@ const STOPPED_FROM: [(&str, Level); 18] = [
 
 /// Tries a level out in a directory that holds nothing else. `policy` says all but what is to run.
 pub(crate) async fn prove(program: &Program, asked: Asked, policy: Policy, dir: &Path) -> Proven {
-    match attempt(program, policy, dir).await {
-        Ok((layers, missing, succeeded)) => judge(asked, layers, missing, &succeeded),
-        Err(failed) => Proven {
-            may_pass: [PROOF, LAUNCH].contains(&&*failed.stage),
-            ..refused(vec![hint::told(&failed, &hint::here())])
-        },
+    let host = hint::here();
+    let attempt = |builder| attempt(program, Policy { builder, ..policy.clone() }, dir);
+    match ladder::climb(policy.builder, may_take_bubblewrap(&policy), &host, attempt).await {
+        Ok(climbed) => judge(asked, climbed),
+        Err(Fallen { why, may_pass }) => Proven { may_pass, ..refused(why) },
     }
+}
+
+/// Whether there is another way to the namespaces.
+fn may_take_bubblewrap(policy: &Policy) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    policy.layers.contains(&Layer::Namespaces) && !is_root && Path::new(helper::BUBBLEWRAP).exists()
 }
 
 /// There is no program that could hold processes.
@@ -92,15 +100,12 @@ fn refused(missing: Vec<String>) -> Proven {
     let layers = Layer::ALL.iter().map(|layer| (layer.name().to_owned(), false)).collect();
     let report =
         SandboxReport { level: "files".into(), gaps: missing.clone(), layers, probes: BTreeMap::new() };
-    Proven { report: Arc::new(report), missing, layers: BTreeSet::new(), may_pass: false }
+    let (report, layers) = (Arc::new(report), BTreeSet::new());
+    Proven { report, missing, layers, builder: Builder::Helper, may_pass: false }
 }
 
-fn judge(
-    asked: Asked,
-    layers: BTreeSet<Layer>,
-    missing: Vec<String>,
-    succeeded: &BTreeMap<String, bool>,
-) -> Proven {
+fn judge(asked: Asked, Climbed { builder, found, note }: Climbed<Found>) -> Proven {
+    let (layers, missing, succeeded) = found;
     let level = reached(&layers);
     let stopped = |name: &str| succeeded.get(name) == Some(&false);
     let escaped: Vec<String> = STOPPED_FROM
@@ -116,6 +121,7 @@ fn judge(
     }
     let mut gaps = refusals.clone();
     gaps.extend(missing.into_iter().filter(|line| !refusals.contains(line)).collect::<Vec<_>>());
+    gaps.extend(note);
     gaps.extend(level.gaps());
     let named = |layer: &Layer| (layer.name().to_owned(), layers.contains(layer));
     let report = SandboxReport {
@@ -124,7 +130,7 @@ fn judge(
         layers: Layer::ALL.iter().map(named).collect(),
         probes: succeeded.iter().map(|(name, succeeded)| (name.clone(), !succeeded)).collect(),
     };
-    Proven { report: Arc::new(report), missing: refusals, layers, may_pass: false }
+    Proven { report: Arc::new(report), missing: refusals, layers, builder, may_pass: false }
 }
 
 /// A process of root's own id is not isolated, whatever else is around it: the kernel's files are root's.

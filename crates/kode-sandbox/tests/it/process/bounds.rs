@@ -40,6 +40,14 @@ async fn g10_memory_has_an_end() {
 }
 
 #[tokio::test]
+async fn g10_a_time_limit_before_the_command_has_begun_is_one() {
+    let host = Host::new();
+    let work = host.agent().await;
+    assert_eq!(output(&*work, "echo fine").await, "fine\n");
+    assert_eq!(run(&*work, &within("sleep 5", 0)).await.end, ProcessEnd::TimedOut);
+}
+
+#[tokio::test]
 async fn g10_processes_have_an_end() {
     let host = Host::new();
     let spec = SandboxSpec { processes: 32, ..SandboxSpec::default() };

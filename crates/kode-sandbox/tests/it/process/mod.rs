@@ -1,6 +1,7 @@
 //! Commands and background jobs in a sandbox, as tools run them: as root here, and as an ordinary user in `ordinary`.
 
 mod bounds;
+mod bubblewrap;
 mod inside;
 mod job;
 mod layers;
@@ -22,6 +23,23 @@ use serde_json::Value;
 
 /// Set for a test binary that was started once more as another user: where the helper is that it can run.
 pub(crate) const HELPER: &str = "KODE_TEST_HELPER";
+
+/// Set for one that is to take bubblewrap's way to the namespaces.
+pub(crate) const BUBBLEWRAP: &str = "KODE_TEST_BUBBLEWRAP";
+
+/// Whether bubblewrap makes the namespaces here.
+fn by_bubblewrap() -> bool {
+    std::env::var_os(BUBBLEWRAP).is_some()
+}
+
+/// Whether this machine has it.
+fn has_bubblewrap() -> bool {
+    let has = Path::new("/usr/bin/bwrap").exists();
+    if !has {
+        kode_testkit::rounds::skipped("walls that bubblewrap makes", "there is no /usr/bin/bwrap");
+    }
+    has
+}
 
 /// A witness who tells nobody.
 struct Silent;
@@ -48,8 +66,8 @@ struct Host {
 impl Host {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let sandbox = LocalSandbox::new(dir.path().join("agents")).unwrap();
-        Self { dir, sandbox: sandbox.with_helper(helper()) }
+        let sandbox = LocalSandbox::new(dir.path().join("agents")).unwrap().with_helper(helper());
+        Self { dir, sandbox: if by_bubblewrap() { sandbox.by_bubblewrap() } else { sandbox } }
     }
 
     fn path(&self) -> &Path {

@@ -87,6 +87,33 @@ async fn g10_the_quota_counts_what_no_directory_shows() {
     }
 }
 
+/// Or it could stop what tells of its end.
+#[tokio::test]
+async fn g8_what_holds_a_command_is_out_of_its_reach() {
+    let host = Host::new();
+    for name in ["strict", "confined"] {
+        let work = host.open(&format!("a-{name}"), &level(name)).await;
+        assert!(!succeeds(&*work, "kill -0 $PPID").await, "{name}");
+        assert!(succeeds(&*work, "sleep 60 & kill $! && kill -0 $$").await, "{name}: its own are in reach");
+    }
+    let work = host.agent().await;
+    let ran = run(&*work, &command("trap \"\" TERM; kill -TERM -1; exit 3")).await;
+    assert_eq!(ran.end, ProcessEnd::Exited { code: 3 });
+}
+
+/// Those that hold keys say that of themselves.
+#[tokio::test]
+async fn g10_a_process_that_may_not_be_dumped_may_run_and_is_counted() {
+    let host = Host::new();
+    let spec = SandboxSpec { disk_mib: 4, ..SandboxSpec::default() };
+    let hide = format!("syscall({}, 4, 0, 0, 0, 0) == 0 or die; ", libc::SYS_prctl);
+    let work = host.open("a", &spec).await;
+    let line = format!("perl -e '{hide}select(undef, undef, undef, 0.7); print \"fine\"'");
+    assert_eq!(output(&*work, &line).await, "fine");
+    let take = "for (1..12) { open($f[$_], \">\", \"f$_\"); unlink \"f$_\"; syswrite $f[$_], \"x\" x 1e6 }";
+    assert_eq!(is_over(&host, &spec, &format!("{hide}{take}")).await, Some(Limit::Disk));
+}
+
 #[tokio::test]
 async fn g10_without_a_group_memory_in_files_is_memory() {
     let host = Host::new();
