@@ -16,15 +16,22 @@ const LAZY: [&str; 2] = ["synchronous_commit=off", "wal_writer_delay=10s"];
 fn g1_a_synced_append_covers_all_before_it_whatever_the_servers_default() {
     let Some(server) = start(&LAZY) else { return };
     run(async {
-        let store = server.store().await;
-        let mut pen = Pen::take(&store, &id("a")).await;
-        let mut covered = pen.write_chunk(&store, "covered", 2).await;
-        covered.extend(pen.write(&store, vec![step(1)]).await);
-        pen.write_chunk(&store, "lost", 2).await;
-        assert_eq!(all(&store, &id("a")).await.len(), 3);
-        server.process().kill_9();
-        server.process().again();
-        assert_eq!(all(&server.store().await, &id("a")).await, covered);
+        let mut was_lost = false;
+        for name in ["a", "b", "c", "d"].map(id) {
+            let store = server.store().await;
+            let mut pen = Pen::take(&store, &name).await;
+            let mut covered = pen.write_chunk(&store, "covered", 2).await;
+            covered.extend(pen.write(&store, vec![step(1)]).await);
+            pen.write_chunk(&store, "lost", 2).await;
+            assert_eq!(all(&store, &name).await.len(), 3);
+            server.process().kill_9();
+            server.process().again();
+            let found = all(&server.store().await, &name).await;
+            assert!(found.starts_with(&covered), "{found:?}");
+            was_lost |= found.len() == covered.len();
+        }
+        // Once in a while the server writes its log for reasons of its own, but not each time.
+        assert!(was_lost, "what was only buffered survived each time: nothing here tells the two apart");
     });
 }
 
