@@ -33,18 +33,20 @@ async fn make(server: &Server, numbers: std::ops::Range<u64>) {
     made.await;
 }
 
-/// How long it takes until a server on this store answers, in the middle of some starts.
-async fn start_time(dir: &Path) -> Duration {
-    let mut times = Vec::new();
+/// How long it takes until a server on each of these stores answers, at best: they take turns, and what else the machine does
+/// only makes a start longer.
+async fn start_times(dirs: [&Path; 2]) -> [Duration; 2] {
+    let mut best = [Duration::MAX; 2];
     for _ in 0..STARTS {
-        let began = Instant::now();
-        let server = serve(dir);
-        assert_eq!(server.get("/readyz").await.0, 200);
-        times.push(began.elapsed());
-        assert!(server.terminate().success());
+        for (best, dir) in best.iter_mut().zip(dirs) {
+            let began = Instant::now();
+            let server = serve(dir);
+            assert_eq!(server.get("/readyz").await.0, 200);
+            *best = began.elapsed().min(*best);
+            assert!(server.terminate().success());
+        }
     }
-    times.sort();
-    times[STARTS / 2]
+    best
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +55,6 @@ async fn g10_agents_that_were_put_away_leave_no_memory_and_no_work_at_the_start(
     let server = serve(few.path());
     make(&server, 0..10).await;
     assert!(server.terminate().success());
-    let of_few = start_time(few.path()).await;
 
     let count = rounds("agents made and put away", 2_000, 10_000);
     let server = serve(many.path());
@@ -65,7 +66,7 @@ async fn g10_agents_that_were_put_away_leave_no_memory_and_no_work_at_the_start(
     let (_, all) = server.get("/api/metrics").await;
     assert_eq!((&all["totalUsers"], &all["activeAgents"]), (&json!(count), &json!(64)));
     assert!(server.terminate().success());
-    let of_many = start_time(many.path()).await;
+    let [of_few, of_many] = start_times([few.path(), many.path()]).await;
 
     let ratio = of_many.as_secs_f64() / of_few.as_secs_f64();
     println!(
