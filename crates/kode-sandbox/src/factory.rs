@@ -4,9 +4,9 @@
 //! `files`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::egress::Rules;
-use crate::files::{self, Allowed, Files, Root, fault};
+use crate::files::{self, Allowed, Files, Home, Root, WORK, fault};
 use crate::forks;
 use crate::level::{Asked, Layer};
 use crate::process::{self, Program, Proven};
@@ -27,8 +27,6 @@ use crate::workspace::{LocalWorkspace, blocking};
 
 /// What errors call the directory that holds the work directories: its path is the host's own affair.
 const PARENT: &str = "the sandbox directory";
-/// What errors call an agent's work directory.
-pub(crate) const WORK: &str = "the work directory";
 /// Only the owner.
 const PRIVATE: Mode = Mode::RWXU;
 /// A directory to look into and to sync.
@@ -46,9 +44,9 @@ type Proof = Arc<OnceCell<Arc<Proven>>>;
 /// Processes are held by a helper: the program itself, if its `main` calls [`crate::helper::enter`] first, or another
 /// that is named with [`Self::with_helper`]. Without one, only files can be worked with, and the report says so.
 ///
-/// Costs one descriptor, and one more for each open workspace and each of its allowed paths. Two agents
-/// never share a directory, unless one is a fork that was asked to; two workspaces of one directory share its files
-/// but not what they remember of them.
+/// Costs one descriptor, one more for each allowed path of an open workspace, and one for its own directory once something
+/// was done in it. Two agents never share a directory, unless one is a fork that was asked to; two workspaces of one
+/// directory share its files but not what they remember of them.
 #[derive(Clone)]
 pub struct LocalSandbox {
     pub(crate) parent: Arc<OwnedFd>,
@@ -59,6 +57,8 @@ pub struct LocalSandbox {
     grounds: Arc<Grounds>,
     /// What was found out about each level that was asked for.
     proofs: Arc<Mutex<HashMap<Asked, Proof>>>,
+    /// What workspaces are made of, once for each template.
+    wanted: Arc<Mutex<Vec<Weak<Wanted>>>>,
 }
 
 impl LocalSandbox {
@@ -74,8 +74,9 @@ impl LocalSandbox {
         let parent = fs::open(path, DIRECTORY, Mode::empty()).map_err(|e| fault(PARENT, e))?;
         files::probe(&parent).map_err(|why| FileError::Io { path: PARENT.into(), why })?;
         let path = std::fs::canonicalize(path).map_err(|e| io_fault(PARENT, &e))?;
+        let parent = Arc::new(parent);
         Ok(Self {
-            parent: Arc::new(parent),
+            parent,
             sharing: Arc::default(),
             copies: forks::places(),
             openings: Arc::new(Semaphore::new(OPENINGS_AT_ONCE)),
@@ -87,6 +88,7 @@ impl LocalSandbox {
                 silence: None,
             }),
             proofs: Arc::default(),
+            wanted: Arc::default(),
         })
     }
 
@@ -129,6 +131,18 @@ impl LocalSandbox {
         Ok(SandboxReport::clone(&self.proven(Asked::parse(level)?).await.report))
     }
 
+    /// The same, as it is shared by all workspaces of its template.
+    fn shared(&self, wanted: Wanted) -> Arc<Wanted> {
+        let mut known = files::held(&self.wanted);
+        known.retain(|wanted| wanted.strong_count() > 0);
+        let same = |known: &Arc<Wanted>| known.is(&wanted.grounds, &wanted.spec, &wanted.proven);
+        known.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
+            let wanted = Arc::new(wanted);
+            known.push(Arc::downgrade(&wanted));
+            wanted
+        })
+    }
+
     fn grounds_mut(&mut self) -> &mut Grounds {
         Arc::make_mut(&mut self.grounds)
     }
@@ -166,13 +180,12 @@ impl SandboxFactory for LocalSandbox {
         let place = self.openings.clone().acquire_owned().await;
         let files = blocking(WORK, move || {
             let _place = place;
-            let work = work_directory(&parent, name.as_str())?;
-            Ok(Files::new(Root::new(work), open_allowed(&allow)?))
+            Ok(Files::new(Home::make(&parent, &name)?, open_allowed(&allow)?))
         })
         .await?;
-        let (grounds, agent, spec) = (self.grounds.clone(), agent.clone(), spec.clone());
-        let wanted = Wanted { grounds, asked, agent, spec, rules, proven };
-        Ok(Arc::new(LocalWorkspace::new(files, wanted)))
+        let (grounds, spec) = (self.grounds.clone(), spec.clone());
+        let wanted = self.shared(Wanted { grounds, asked, spec, rules, proven });
+        Ok(Arc::new(LocalWorkspace::new(agent.clone(), files, wanted)))
     }
 
     async fn prepare(&self, wishes: &SandboxSpec) {
@@ -223,19 +236,6 @@ fn make_all(parent: &Path) -> Result<(), FileError> {
         .mode(PRIVATE.as_raw_mode())
         .create(parent)
         .map_err(|e| FileError::Io { path: PARENT.into(), why: format!("cannot be made: {}", e.kind()) })
-}
-
-/// Opens `parent/name`, which is made and made private where it is not. A link in its place is refused.
-pub(crate) fn work_directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, FileError> {
-    match fs::mkdirat(&parent, name, PRIVATE) {
-        Ok(()) => fs::fsync(&parent).map_err(|e| fault(WORK, e))?,
-        Err(Errno::EXIST) => {}
-        Err(e) => return Err(fault(WORK, e)),
-    }
-    let flags = DIRECTORY.union(OFlags::NOFOLLOW);
-    let work = fs::openat(&parent, name, flags, Mode::empty()).map_err(|e| fault(WORK, e))?;
-    fs::fchmod(&work, PRIVATE).map_err(|e| fault(WORK, e))?;
-    Ok(work)
 }
 
 /// One within another would be opened and shown by a name that whoever may write in the other can lead elsewhere.

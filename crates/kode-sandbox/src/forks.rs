@@ -8,8 +8,8 @@ use kode_core::id::AgentId;
 use kode_core::sandbox::{Copied, FileError, ForkFiles};
 use tokio::sync::Semaphore;
 
-use crate::factory::{LocalSandbox, WORK, work_directory};
-use crate::files;
+use crate::factory::LocalSandbox;
+use crate::files::{self, WORK};
 use crate::workspace::blocking;
 
 /// Copies that are made at once: more would only fight for the disk, and each holds descriptors.
@@ -64,7 +64,7 @@ impl ForkFiles for LocalSandbox {
         self.hop(move |parent| {
             let _held = files::held(&sharing);
             files::note(parent, owner.as_str(), user.as_str())?;
-            work_directory(parent, owner.as_str()).map(drop)
+            files::work_directory(parent, owner.as_str()).map(drop)
         })
         .await
     }

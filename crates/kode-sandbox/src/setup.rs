@@ -82,20 +82,24 @@ impl Grounds {
     }
 }
 
-/// What an agent's processes are made of. Most agents run none, so they are made with the first.
+/// What the processes of all agents of one template are made of. Most agents run none, so they are made with the first.
 pub(crate) struct Wanted {
     pub(crate) grounds: Arc<Grounds>,
     pub(crate) asked: Asked,
-    pub(crate) agent: AgentId,
     pub(crate) spec: SandboxSpec,
     pub(crate) rules: Rules,
     pub(crate) proven: Arc<Proven>,
 }
 
 impl Wanted {
-    /// The agent's processes, beneath its files; none where the level cannot be had.
-    pub(crate) fn processes(&self, files: &Arc<Files>) -> Option<LocalProcesses> {
-        let Self { grounds, asked, agent, spec, rules, proven } = self;
+    /// Whether it is of this template, as it is held now.
+    pub(crate) fn is(&self, grounds: &Arc<Grounds>, spec: &SandboxSpec, proven: &Arc<Proven>) -> bool {
+        Arc::ptr_eq(&self.grounds, grounds) && Arc::ptr_eq(&self.proven, proven) && self.spec == *spec
+    }
+
+    /// An agent's processes, beneath its files; none where the level cannot be had.
+    pub(crate) fn processes(&self, agent: &AgentId, files: &Arc<Files>) -> Option<LocalProcesses> {
+        let Self { grounds, asked, spec, rules, proven } = self;
         let program = grounds.program.as_ref().filter(|_| proven.missing.is_empty())?;
         Some(LocalProcesses {
             program: program.clone(),

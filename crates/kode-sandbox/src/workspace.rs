@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use kode_core::id::AgentId;
 use kode_core::sandbox::{
     FileError, FileStat, ProcessError, Processes, SandboxReport, WalkEntry, WalkOptions, Workspace,
 };
@@ -21,15 +22,16 @@ const HINT: &str = "see `kode doctor` for what this host lacks; a template that 
 
 /// One agent's files and processes on this machine.
 pub(crate) struct LocalWorkspace {
+    agent: AgentId,
     files: Arc<Files>,
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
     /// Made when first asked for; absent where the level cannot be had.
     processes: OnceLock<Option<Box<LocalProcesses>>>,
 }
 
 impl LocalWorkspace {
-    pub(crate) fn new(files: Files, wanted: Wanted) -> Self {
-        Self { files: Arc::new(files), wanted, processes: OnceLock::new() }
+    pub(crate) fn new(agent: AgentId, files: Files, wanted: Arc<Wanted>) -> Self {
+        Self { agent, files: Arc::new(files), wanted, processes: OnceLock::new() }
     }
 
     async fn hop<T, F>(&self, path: &str, work: F) -> Result<T, FileError>
@@ -86,7 +88,8 @@ impl Workspace for LocalWorkspace {
             missing: self.wanted.proven.missing.clone(),
             hint: HINT.into(),
         };
-        let processes = self.processes.get_or_init(|| self.wanted.processes(&self.files).map(Box::new));
+        let make = || self.wanted.processes(&self.agent, &self.files).map(Box::new);
+        let processes = self.processes.get_or_init(make);
         processes.as_deref().map(|processes| processes as &dyn Processes).ok_or_else(refused)
     }
 

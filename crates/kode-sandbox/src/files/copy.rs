@@ -12,16 +12,14 @@ use kode_core::sandbox::{Copied, FileError, FileKind};
 use rustix::fs::{self, AtFlags, Dir, DirEntry, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use super::fault;
 use super::kind::kind;
 use super::remove::remove_tree;
 use super::root::{create, step};
 use super::temp::TEMP_PREFIX;
+use super::{WORK, fault};
 
 /// What a copy is called before it has an agent: an agent's name never begins with a dot.
 const COPY: &str = ".copy-";
-/// What errors call the whole tree.
-const WORK: &str = "the work directory";
 /// Deepest directory that is copied; two descriptors are held for each level.
 const DEPTH_MAX: usize = 64;
 /// Most entries of a copy.

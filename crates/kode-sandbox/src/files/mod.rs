@@ -5,6 +5,7 @@
 
 mod copy;
 mod fault;
+mod home;
 mod ignored;
 mod kind;
 mod ledger;
@@ -21,8 +22,11 @@ mod write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kode_core::sandbox::FileError;
+
 pub(crate) use copy::{copy_tree, discard, is_vacant, settle};
 pub(crate) use fault::fault;
+pub(crate) use home::{Home, work_directory};
 pub(crate) use path::Allowed;
 pub(crate) use remove::{clear_removed, set_aside};
 pub(crate) use root::{Root, probe};
@@ -30,9 +34,12 @@ pub(crate) use shares::{is_shared, note, take_back};
 
 use ledger::Ledger;
 
+/// What errors call an agent's work directory.
+pub(crate) const WORK: &str = "the work directory";
+
 /// One agent's files: its work directory, the allowed paths, and what it last saw of each file.
 pub(crate) struct Files {
-    work: Root,
+    work: Home,
     allowed: Vec<Allowed>,
     ledger: Mutex<Ledger>,
     /// Held for the whole of a write: one agent's writes go one after another, so that none of them takes
@@ -41,14 +48,14 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn new(work: Root, allowed: Vec<Allowed>) -> Self {
+    pub(crate) fn new(work: Home, allowed: Vec<Allowed>) -> Self {
         Self { work, allowed, ledger: Mutex::default(), writing: Mutex::default() }
     }
 
     /// The directories that the agent may work in, its own first.
-    pub(crate) fn roots(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn roots(&self) -> Result<impl Iterator<Item = BorrowedFd<'_>>, FileError> {
         let allowed = self.allowed.iter().map(Allowed::root);
-        std::iter::once(&self.work).chain(allowed).map(|root| root.fd().as_fd())
+        Ok(std::iter::once(self.work.root()?).chain(allowed).map(|root| root.fd().as_fd()))
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {

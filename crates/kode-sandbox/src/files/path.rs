@@ -54,7 +54,7 @@ impl Files {
     pub(crate) fn route(&self, path: &str) -> Result<Route<'_>, FileError> {
         usable(path)?;
         if !path.starts_with('/') && path != "~" && !path.starts_with("~/") {
-            return Ok(Route { root: &self.work, rest: path.to_owned(), prefix: String::new() });
+            return Ok(Route { root: self.work.root()?, rest: path.to_owned(), prefix: String::new() });
         }
         // The widest of those that match, so that `..` works as far as it may.
         self.allowed

@@ -75,7 +75,8 @@ impl LocalProcesses {
         let policy = Policy { act: Act::Shell(command.line.clone()), timeout_ms, ..self.policy.clone() };
         let (program, files) = (self.program.clone(), self.files.clone());
         let started = tokio::task::spawn_blocking(move || {
-            let descriptors: Vec<BorrowedFd<'_>> = files.roots().collect();
+            let roots = files.roots().map_err(|error| ProcessError::Io(error.to_string()))?;
+            let descriptors: Vec<BorrowedFd<'_>> = roots.collect();
             start(&program, &policy, &descriptors, held)
         });
         started.await.map_err(|_| ProcessError::Io("the server is shutting down".into()))?

@@ -65,6 +65,19 @@ async fn a_copy_has_files_directories_links_and_modes_and_is_nobodys_until_it_is
     assert_eq!(host.read("a/deep/file").await, Ok(b"one".to_vec()), "they are two files");
 }
 
+/// The copy takes the place of an empty directory, which whoever worked in it before does not follow.
+#[tokio::test]
+async fn g8_who_had_the_name_before_a_fork_does_not_write_into_its_files() {
+    let host = Host::new().await;
+    host.put("file", "x");
+    let late = opened(&host, "fork").await;
+    forks(&host).copy(&agent(), TICKET).await.unwrap();
+    forks(&host).settle(TICKET, &id("fork")).await.unwrap();
+    assert!(late.write("late", b"x").await.is_err());
+    assert_eq!(fs::read_dir(host.path("agents/fork")).unwrap().count(), 1);
+    assert_eq!(opened(&host, "fork").await.read("file", 10).await, Ok(b"x".to_vec()));
+}
+
 #[tokio::test]
 async fn g8_a_link_is_copied_as_a_link_and_what_it_names_stays_out_of_reach() {
     let host = Host::new().await;

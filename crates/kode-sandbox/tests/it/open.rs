@@ -37,6 +37,26 @@ async fn work_directories_are_private_and_apart() {
     assert_eq!(other.read("../user:1/mine", 10).await, Err(outside("../user:1/mine")));
 }
 
+/// What of an agent is under way when it is removed, such as a write on a thread of its own, or on a node that was stopped,
+/// is not for its successor.
+#[tokio::test]
+async fn g8_who_writes_after_the_removal_leaves_nothing_for_the_next_of_the_name() {
+    let host = Host::new().await;
+    let other = AgentId::new("user:12").unwrap();
+    let elsewhere = LocalSandbox::new(host.path("agents")).unwrap();
+    for late in [&host.sandbox, &elsewhere] {
+        let late = late.open(&other, &SandboxSpec::default()).await.unwrap();
+        assert!(host.path("agents/user:12").exists(), "there at once, for the host to put files into");
+        host.sandbox.remove(&other).await.unwrap();
+        let refused = late.write("late", b"x").await.unwrap_err().to_string();
+        assert_eq!(refused, "the work directory: it was removed or replaced after the agent was taken up");
+        let next = host.sandbox.open(&other, &SandboxSpec::default()).await.unwrap();
+        next.write("own", b"x").await.unwrap();
+        assert_eq!(late.write("late", b"x").await.unwrap_err().to_string(), refused);
+        assert_eq!(fs::read_dir(host.path("agents/user:12")).unwrap().count(), 1);
+    }
+}
+
 #[tokio::test]
 async fn g8_a_link_in_the_place_of_a_work_directory_is_refused() {
     let host = Host::new().await;
