@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::cell::Cell;
 use crate::call::Decision;
@@ -177,9 +177,8 @@ impl Agent {
     pub async fn complete(&self, message: impl Into<Outgoing>) -> Result<Completion, SendError> {
         let sent = self.send(message).await?;
         let mut events = self.subscription(sent.cursor);
-        let mut ended = self.cell.ended.subscribe();
         let mut text = String::new();
-        while let Some(envelope) = next_while_driven(&mut events, &mut ended).await? {
+        while let Some(envelope) = next_while_driven(&mut events, &self.cell).await? {
             match &envelope.event {
                 Event::TextChunkEnd { text: block, .. } => text.clone_from(block),
                 Event::Done { message_ids, reason, error, .. } if message_ids.contains(&sent.message) => {
@@ -229,9 +228,9 @@ impl Agent {
         mut callback: impl FnMut(&Envelope) + Send + 'static,
     ) {
         let mut events = self.subscription(self.view().cursor);
-        let mut ended = self.cell.ended.subscribe();
+        let cell = self.cell.clone();
         tokio::spawn(async move {
-            while let Ok(Some(envelope)) = next_while_driven(&mut events, &mut ended).await {
+            while let Ok(Some(envelope)) = next_while_driven(&mut events, &cell).await {
                 if wanted(&envelope.event) {
                     callback(&envelope);
                 }
@@ -324,16 +323,12 @@ impl Agent {
 /// The next event while somebody drives the agent; after that what was told, and then none.
 async fn next_while_driven(
     events: &mut Subscription,
-    ended: &mut watch::Receiver<bool>,
+    cell: &Cell,
 ) -> Result<Option<Arc<Envelope>>, StoreError> {
-    let told = async {
-        // The sender lives in the cell, and a closed one has ended as well.
-        let _ = ended.wait_for(|ended| *ended).await;
-    };
     tokio::select! {
         biased;
         next = events.next() => return next,
-        () = told => {}
+        () = cell.ended() => {}
     }
     events.next_ready().await
 }

@@ -1,10 +1,12 @@
 //! What surrounds the state of one writer: the lease, the template with its tools, what the machine may know, and
 //! the one way in which a batch is written and told. No loop and no rule about agents.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
 use crate::agent::Cell;
@@ -13,7 +15,7 @@ use crate::machine::{Batch, Cx, EffectKey, Input, State, Strategy, View, fnv1a, 
 use crate::model::ModelRequest;
 use crate::registry::Kit;
 use crate::runtime::Shared;
-use crate::sandbox::Workspace;
+use crate::sandbox::{SandboxReport, Workspace};
 use crate::store::{Lease, StoreError};
 use crate::upkeep::Care;
 
@@ -25,8 +27,8 @@ pub(crate) struct Desk {
     pub(crate) lease: Lease,
     /// Tokens that the agent's model takes, where its provider knows.
     window: Option<u32>,
-    /// The sandbox level at which its processes run.
-    level: String,
+    /// What holds its processes; none before it has a work directory.
+    sandbox: Option<Arc<SandboxReport>>,
     /// How far the journal's time is ahead of this machine's clock.
     ahead: AtomicU64,
 }
@@ -34,15 +36,15 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(shared: Arc<Shared>, cell: Arc<Cell>, kit: Arc<Kit>, lease: Lease) -> Self {
         cell.hold_until(lease.expires);
-        let (level, ahead) = (String::new(), AtomicU64::new(0));
-        let desk = Self { shared, cell, kit, lease, window: None, level, ahead };
+        let ahead = AtomicU64::new(0);
+        let desk = Self { shared, cell, kit, lease, window: None, sandbox: None, ahead };
         let window = desk.shared.model.window(desk.model());
         Self { window, ..desk }
     }
 
     /// The same for an agent that works in this directory.
     pub(crate) fn in_workspace(self, workspace: &dyn Workspace) -> Self {
-        Self { level: workspace.report().level.clone(), ..self }
+        Self { sandbox: Some(workspace.report()), ..self }
     }
 
     /// What the machine may know now.
@@ -55,7 +57,7 @@ impl Desk {
             hooks: self.kit.hooks().hooked(),
             window: self.window,
             overhead: self.kit.overhead,
-            sandbox: &self.level,
+            sandbox: self.sandbox.as_ref().map_or("", |report| &report.level),
         }
     }
 
@@ -69,14 +71,10 @@ impl Desk {
     }
 
     /// Waits for a time by the journal, or for ever.
-    pub(crate) fn until(&self, at: Option<Millis>) -> impl Future<Output = ()> + Send + use<> {
-        let (clock, ahead) = (self.shared.clock.clone(), self.ahead.load(Ordering::Relaxed));
-        async move {
-            match at {
-                Some(at) => clock.until(at.saturating_sub(ahead)).await,
-                None => std::future::pending().await,
-            }
-        }
+    pub(crate) fn until(&self, at: Option<Millis>) -> impl Future<Output = ()> + Send {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let here = |at: Millis| self.shared.clock.until(at.saturating_sub(ahead));
+        at.map_or_else(|| pending().left_future(), |at| here(at).right_future())
     }
 
     /// The name of the agent's model.

@@ -4,6 +4,9 @@
 //! what is wanted. After a failed append its state is ahead of the journal, so it ends; a new driver, with a
 //! new epoch, begins from what is durable.
 
+use std::future::pending;
+
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::SendError;
@@ -53,6 +56,20 @@ pub(crate) enum Exit {
     LetGo,
 }
 
+/// Why a driver goes on.
+enum Woken {
+    /// Somebody wrote.
+    Letter(Box<Letter>),
+    /// The last handle is gone: nobody can write any more.
+    Abandoned,
+    /// Something in flight has moved on.
+    Effect(Input),
+    /// The time has come that the machine waits for.
+    Due,
+    /// The lease is to be prolonged.
+    Lapsing,
+}
+
 /// Who waits, and for what answer: also a refusal rests on a state that is not durable before the append.
 type Waiting = (oneshot::Sender<Result<Receipt, SendError>>, Result<Receipt, SendError>);
 
@@ -87,29 +104,50 @@ impl Driver {
                 Err(error) => break Exit::Lost(error),
             }
         };
-        self.live.reap().await;
         // Boxed, as what is rare would make the task of every agent larger for good.
-        Box::pin(self.finish(exit)).await
+        Box::pin(self.end(exit)).await
     }
 
-    /// One round of the loop.
+    async fn end(mut self: Box<Self>, exit: Exit) -> Exit {
+        self.live.reap().await;
+        self.finish(exit).await
+    }
+
+    /// One round of the loop. What follows the wait is boxed: an agent waits for most of its life, and there are many.
     async fn turn(&mut self, mail: &mut mpsc::Receiver<Box<Letter>>) -> Result<Option<Exit>, StoreError> {
-        let deadline = self.state.deadline(&self.desk.cx(&self.state));
         if self.desk.renew_at().is_some_and(|at| at <= self.desk.shared.clock.steady()) {
-            self.desk.renew().await?;
+            Box::pin(self.desk.renew()).await?;
         }
-        let (due, renew_at) = (self.desk.until(deadline), self.desk.renew_at());
-        let shared = self.desk.shared.clone();
-        let (mut batch, mut waiting, mut exit) = (Batch::default(), Vec::new(), None);
+        let woken = self.woken(mail).await;
+        Box::pin(self.go_round(woken, mail)).await
+    }
+
+    /// Waits until there is something to do. Cancel safe.
+    async fn woken(&mut self, mail: &mut mpsc::Receiver<Box<Letter>>) -> Woken {
+        let due = self.desk.until(self.state.deadline(&self.desk.cx(&self.state)));
+        let lapsing = until_steady(&self.desk.shared, self.desk.renew_at());
         tokio::select! {
             biased;
-            letter = mail.recv(), if !self.abandoned => match letter {
-                Some(letter) => exit = self.take(*letter, &mut batch, &mut waiting),
-                None => self.abandoned = true,
-            },
-            input = self.live.next() => self.take_effect(input, &mut batch),
-            () = due => self.take_effect(Input::Tick, &mut batch),
-            () = until_steady(&shared, renew_at) => self.desk.renew().await?,
+            letter = mail.recv(), if !self.abandoned => letter.map_or(Woken::Abandoned, Woken::Letter),
+            input = self.live.next() => Woken::Effect(input),
+            () = due => Woken::Due,
+            () = lapsing => Woken::Lapsing,
+        }
+    }
+
+    /// Takes in what is there, writes it down, and does what follows.
+    async fn go_round(
+        &mut self,
+        woken: Woken,
+        mail: &mut mpsc::Receiver<Box<Letter>>,
+    ) -> Result<Option<Exit>, StoreError> {
+        let (mut batch, mut waiting, mut exit) = (Batch::default(), Vec::new(), None);
+        match woken {
+            Woken::Letter(letter) => exit = self.take(*letter, &mut batch, &mut waiting),
+            Woken::Abandoned => self.abandoned = true,
+            Woken::Effect(input) => self.take_effect(input, &mut batch),
+            Woken::Due => self.take_effect(Input::Tick, &mut batch),
+            Woken::Lapsing => self.desk.renew().await?,
         }
         for _ in 0..LETTERS_AT_ONCE {
             if exit.is_some() {
@@ -222,7 +260,7 @@ impl Driver {
             self.desk.cell.feed.rest();
             self.live.rest();
             // Both only make a later start faster or surer: without them the journal tells the same.
-            if let Err(error) = Box::pin(self.note_rest()).await {
+            if let Err(error) = self.note_rest().await {
                 tracing::warn!(agent = %self.desk.cell.id, %error, "the agent's rest was not noted");
             }
         }
@@ -298,9 +336,6 @@ impl Driver {
 }
 
 /// Waits for a time of leases, or for ever.
-async fn until_steady(shared: &Shared, at: Option<Millis>) {
-    match at {
-        Some(at) => shared.clock.until_steady(at).await,
-        None => std::future::pending().await,
-    }
+fn until_steady(shared: &Shared, at: Option<Millis>) -> impl Future<Output = ()> + Send {
+    at.map_or_else(|| pending().left_future(), |at| shared.clock.until_steady(at).right_future())
 }

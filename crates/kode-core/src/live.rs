@@ -11,7 +11,9 @@ mod summary;
 mod tool;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -203,15 +205,22 @@ impl Live {
     /// The next input of a task: a piece of an answer with all pieces that wait behind it, or an end. Cancel
     /// safe.
     pub(crate) async fn next(&mut self) -> Input {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
         loop {
             if let Some(input) = self.take_ready() {
-                return input;
+                return Poll::Ready(input);
             }
-            tokio::select! {
-                biased;
-                Some(piece) = next_piece(&mut self.pieces) => self.gather(piece),
-                Some(end) = self.tasks.join_next_with_id() => self.take_end(end),
-                else => std::future::pending().await,
+            if let Some(pieces) = &mut self.pieces
+                && let Poll::Ready(Some(piece)) = pieces.from.poll_recv(cx)
+            {
+                self.gather(*piece);
+            } else if let Poll::Ready(Some(end)) = self.tasks.poll_join_next_with_id(cx) {
+                self.take_end(end);
+            } else {
+                return Poll::Pending;
             }
         }
     }
@@ -323,11 +332,6 @@ impl Live {
             tracing::warn!(agent = %self.around.tool_cx.agent, "something that cannot be stopped was left behind");
         }
     }
-}
-
-/// The next piece, if there may be one. Cancel safe.
-async fn next_piece(pieces: &mut Option<Pieces>) -> Option<Input> {
-    pieces.as_mut()?.from.recv().await.map(|piece| *piece)
 }
 
 /// A task that panicked spoils only what it was for.

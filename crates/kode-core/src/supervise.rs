@@ -5,7 +5,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::agent::SendError;
+use crate::agent::{Cell, SendError};
 use crate::driver::{Driver, Exit, Letter};
 use crate::follow::follow;
 use crate::id::Millis;
@@ -18,11 +18,23 @@ const LAST_WAIT: Millis = 15_000;
 
 /// Drives the agent until it is put away, deleted, or cannot be driven any more.
 pub(crate) async fn supervise(opening: Opening, first: Box<Driver>, mut mail: mpsc::Receiver<Box<Letter>>) {
-    drive(&opening, first, &mut mail).await;
-    opening.cell.end();
+    {
+        // Also where a panic ends it: readers that wait for the end must not wait for ever.
+        let _ended = Ending(&opening.cell);
+        drive(&opening, first, &mut mail).await;
+    }
     // Whoever still reads it here goes on with what others write.
     opening.cell.feed.detach();
     follow(&opening.shared, &opening.cell.id, &opening.cell.feed);
+}
+
+/// Tells that nobody drives the agent any more, once it is dropped.
+struct Ending<'c>(&'c Cell);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 async fn drive(opening: &Opening, first: Box<Driver>, mail: &mut mpsc::Receiver<Box<Letter>>) {
@@ -108,6 +120,6 @@ mod tests {
         fn size<F>(_: fn(Opening, Box<Driver>, mpsc::Receiver<Box<Letter>>) -> F) -> usize {
             size_of::<F>()
         }
-        assert!(size(supervise) <= 1 << 10, "{} bytes", size(supervise));
+        assert!(size(supervise) <= 1 << 9, "{} bytes", size(supervise));
     }
 }

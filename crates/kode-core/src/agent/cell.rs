@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use crate::hub::Feed;
 use crate::id::{AgentId, Millis};
@@ -17,7 +17,7 @@ pub(crate) struct Cell {
     /// Until when nobody else writes to the agent; for ever before it is leased.
     held_until: AtomicU64,
     /// Whether the task that drove the agent for these handles has ended.
-    pub(super) ended: watch::Sender<bool>,
+    ended: SetOnce<()>,
 }
 
 impl Cell {
@@ -27,7 +27,7 @@ impl Cell {
             feed,
             view: RwLock::new(Arc::new(view)),
             held_until: AtomicU64::new(Millis::MAX),
-            ended: watch::Sender::new(false),
+            ended: SetOnce::new(),
         }
     }
 
@@ -47,7 +47,12 @@ impl Cell {
 
     /// Says that nobody drives the agent for these handles any more.
     pub(crate) fn end(&self) {
-        self.ended.send_replace(true);
+        let _ = self.ended.set(());
+    }
+
+    /// Returns once nobody does.
+    pub(super) async fn ended(&self) {
+        self.ended.wait().await;
     }
 
     pub(crate) fn view(&self) -> Arc<View> {

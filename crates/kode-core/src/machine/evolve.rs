@@ -210,7 +210,7 @@ impl State {
     fn turn_started(&mut self, entry: &Entry, number: u32, messages: &[MessageId], shift: Shift) {
         self.turns = number;
         self.context.turn_started();
-        self.turn = Some(Turn {
+        self.turn = Some(Box::new(Turn {
             messages: messages.to_vec(),
             began: self.cursor,
             from_message: self.transcript.len(),
@@ -221,7 +221,7 @@ impl State {
             stop: None,
             amended: None,
             phase: Phase::BeforeModel,
-        });
+        }));
         self.take_queued(entry, messages);
         self.shift(Some(shift));
     }

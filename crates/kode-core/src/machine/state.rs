@@ -54,8 +54,8 @@ pub struct State {
     pub todos: Arc<TodoList>,
     /// Accepted messages that no turn has taken.
     pub queue: VecDeque<Arc<Queued>>,
-    /// The turn under way.
-    pub turn: Option<Turn>,
+    /// The turn under way. Boxed, as most agents have none.
+    pub turn: Option<Box<Turn>>,
     /// How many turns began.
     pub turns: u32,
     /// How many steps began.

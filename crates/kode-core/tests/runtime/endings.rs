@@ -1,11 +1,18 @@
 //! Ends that race with something else: a failing store, a deletion, a put-away, a name used again.
 
-use kode_core::fact::{Fact, IdempotencyKey};
-use kode_core::id::Seq;
-use kode_core::store::{After, Journal, StoreError};
-use kode_core::{Outgoing, SendError};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kode_core::fact::{Entry, Fact, IdempotencyKey};
+use kode_core::id::{AgentId, Seq};
+use kode_core::store::decorate::Decorator;
+use kode_core::store::memory::MemoryStore;
+use kode_core::store::{After, Durability, Journal, Lease, Store, StoreError, StoreResult};
+use kode_core::template::Template;
+use kode_core::{AgentSpec, Outgoing, Runtime, SendError};
 use kode_testkit::faulty::{Op, When};
-use kode_testkit::scripted_model::{Gate, Script};
+use kode_testkit::scripted_model::{Gate, Script, ScriptedModel};
+use kode_testkit::workspace::MemorySandbox;
 
 use crate::world::World;
 
@@ -76,6 +83,39 @@ async fn a_completion_ends_when_nobody_drives_the_agent_any_more() {
         agent.put_away(true).await
     });
     assert_eq!((completed, put_away), (Err(SendError::Gone), true));
+}
+
+/// A store of a host's own, with a fault that its author did not think of.
+struct Faulty(MemoryStore);
+
+#[async_trait]
+impl Decorator for Faulty {
+    fn inner(&self) -> &dyn Store {
+        &self.0
+    }
+
+    async fn append(
+        &self,
+        lease: &Lease,
+        expected: Seq,
+        entries: &[Entry],
+        grade: Durability,
+    ) -> StoreResult<()> {
+        let finishes = entries.iter().any(|entry| matches!(entry.fact, Fact::ModelAnswered { .. }));
+        assert!(!finishes, "a fault of the store's");
+        self.0.append(lease, expected, entries, grade).await
+    }
+}
+
+#[tokio::test]
+async fn a_completion_ends_also_where_a_panic_ended_the_driver() {
+    let store = Arc::new(Faulty(MemoryStore::default()));
+    let model = ScriptedModel::new([Script::new().text("hello")]);
+    let builder = Runtime::builder(store, model, Arc::new(MemorySandbox::new()));
+    let runtime = builder.template(Template::new("plain", "")).default_model("scripted-1").build().unwrap();
+    let id = AgentId::new("a").unwrap();
+    let agent = runtime.resume_or_create(&id, AgentSpec::default()).await.unwrap().agent;
+    assert_eq!(agent.complete("hi").await, Err(SendError::Gone));
 }
 
 #[tokio::test]
