@@ -12,6 +12,7 @@ use kode_core::store::{
     Abandoned, After, BlobName, BlobPart, Blobs, Catalog, Checkpoint, Checkpoints, Durability, Elision, Head,
     Holder, Journal, Lease, Leases, Node, NodeTable, Nodes, StoreResult,
 };
+use tokio::sync::oneshot;
 
 use crate::check::Report;
 use crate::committer::Committer;
@@ -25,20 +26,23 @@ use crate::writer::Batch;
 
 /// Agents that are taken up at once. One disk does no more for more of them.
 const OPENINGS_AT_ONCE: usize = 16;
+/// First appends that are written at once: each makes a file.
+const BEGINNINGS_AT_ONCE: usize = 16;
 /// Pages that readers are given at once.
 const PAGES_AT_ONCE: usize = 8;
 
 /// A store in a directory of the host. One process at a time writes to it.
 ///
-/// Must be used within a tokio runtime: syncs and reads run on its blocking threads. Each leased agent keeps
-/// one file open. Calls that were dropped run to their end.
+/// Must be used within a tokio runtime. What blocks runs on its blocking threads, or on a few of the store's own. Each leased
+/// agent keeps one file open. Calls that were dropped run to their end.
 pub struct FsStore {
     pub(crate) store: Arc<Store>,
-    committer: Committer,
+    committer: Arc<Committer>,
     retirer: Retirer,
     /// One process has the directory to itself, so its nodes are its own.
     nodes: NodeTable,
     openings: Crew,
+    beginnings: Arc<Crew>,
     pages: Crew,
 }
 
@@ -97,26 +101,34 @@ impl FsStore {
 
     pub(crate) fn over(store: Store) -> Self {
         let store = Arc::new(store);
-        let (committer, retirer) = (Committer::new(store.clone()), Retirer::new(store.clone()));
-        let [openings, pages] = [OPENINGS_AT_ONCE, PAGES_AT_ONCE].map(Crew::of);
-        Self { store, committer, retirer, nodes: NodeTable::default(), openings, pages }
+        let (committer, retirer) = (Arc::new(Committer::new(store.clone())), Retirer::new(store.clone()));
+        let [openings, beginnings, pages] =
+            [OPENINGS_AT_ONCE, BEGINNINGS_AT_ONCE, PAGES_AT_ONCE].map(Crew::of);
+        let beginnings = Arc::new(beginnings);
+        Self { store, committer, retirer, nodes: NodeTable::default(), openings, beginnings, pages }
     }
 
     /// Waits until what was written under a lease is durable, and notes it. Goes on when it is dropped.
     async fn follow(&self, lease: Lease, end: Head) -> StoreResult<()> {
-        let (store, committed) = (self.store.clone(), self.committer.commit());
-        let noted = tokio::spawn(async move {
-            let outcome = committed.await.unwrap_or_else(|_| Err(cut_off()));
-            match store.try_committed(&lease, end, &outcome) {
-                Some(noted) => noted,
-                None => {
-                    let noted = tokio::task::spawn_blocking(move || store.committed(&lease, end, outcome));
-                    noted.await.unwrap_or_else(|_| Err(cut_off()))
-                }
-            }
-        });
+        let noted = tokio::spawn(note(self.store.clone(), self.committer.commit(), lease, end));
         self.retirer.look();
         noted.await.unwrap_or_else(|_| Err(cut_off()))
+    }
+
+    /// The first append of a lease, which makes files: on a thread that does not wait for the log's sync. Goes on when it
+    /// is dropped.
+    async fn begin(&self, lease: Lease, expected: Seq, batch: Batch, grade: Durability) -> StoreResult<()> {
+        let (store, beginnings, committer) =
+            (self.store.clone(), self.beginnings.clone(), self.committer.clone());
+        let begun = tokio::spawn(async move {
+            let (under, writes) = (lease.clone(), store.clone());
+            let write = move || writes.append_ahead(&under, expected, batch, grade);
+            match beginnings.has_done(write).await? {
+                Ahead::Done => Ok(()),
+                Ahead::Written(end) => note(store, committer.commit(), lease, end).await,
+            }
+        });
+        begun.await.unwrap_or_else(|_| Err(cut_off()))
     }
 
     async fn blocking<T: Send + 'static>(
@@ -128,14 +140,31 @@ impl FsStore {
         done.unwrap_or_else(|_| Err(cut_off()))
     }
 
-    /// The same for a part of taking an agent up, a few at once. Never for what readers ask: they may be many, and who
-    /// writes would wait behind them.
+    /// The same for a part of taking an agent up, a few at once. Never for pages that readers ask for: they may be many, and
+    /// who writes would wait behind them.
     async fn opening<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let store = self.store.clone();
         self.openings.has_done(move || work(&store)).await
+    }
+}
+
+/// Says what became of an append once that is known.
+async fn note(
+    store: Arc<Store>,
+    committed: oneshot::Receiver<StoreResult<()>>,
+    lease: Lease,
+    end: Head,
+) -> StoreResult<()> {
+    let outcome = committed.await.unwrap_or_else(|_| Err(cut_off()));
+    match store.try_committed(&lease, end, &outcome) {
+        Some(noted) => noted,
+        None => {
+            let noted = tokio::task::spawn_blocking(move || store.committed(&lease, end, outcome));
+            noted.await.unwrap_or_else(|_| Err(cut_off()))
+        }
     }
 }
 
@@ -155,6 +184,11 @@ impl Journal for FsStore {
                 Ahead::Done => Ok(()),
                 Ahead::Written(end) => self.follow(lease.clone(), end).await,
             },
+            Err(batch) if self.store.begins(lease, &batch) => {
+                let done = self.begin(lease.clone(), expected, batch, grade).await;
+                self.retirer.look();
+                done
+            }
             Err(batch) => {
                 let lease = lease.clone();
                 let done = self.blocking(move |store| store.append(&lease, expected, batch, grade)).await;
@@ -176,7 +210,7 @@ impl Journal for FsStore {
 
     async fn head(&self, agent: &AgentId) -> StoreResult<Option<Head>> {
         let agent = agent.clone();
-        self.blocking(move |store| store.head(&agent)).await
+        self.opening(move |store| store.head(&agent)).await
     }
 }
 

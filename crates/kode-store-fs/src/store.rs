@@ -107,6 +107,26 @@ impl Store {
         })
     }
 
+    /// Whether the lease in force has written nothing yet, and the batch is its own. Waits for nobody.
+    pub(crate) fn begins(&self, lease: &Lease, batch: &Batch) -> bool {
+        let fresh = |held: &Held| !held.writer.has_begun();
+        batch.begins_in(lease.epoch) && self.slots.try_enter(lease, fresh, |_| Ok(())).is_some()
+    }
+
+    /// Appends without waiting for a sync.
+    pub(crate) fn append_ahead(
+        &self,
+        lease: &Lease,
+        expected: Seq,
+        batch: Batch,
+        grade: Durability,
+    ) -> StoreResult<Ahead> {
+        self.under(lease, |held| {
+            let end = held.writer.append_ahead(expected, batch, grade)?;
+            Ok(end.map_or(Ahead::Done, Ahead::Written))
+        })
+    }
+
     /// Appends without waiting for a lock or a sync; gives the batch back where that is not possible.
     pub(crate) fn try_append(
         &self,

@@ -49,6 +49,11 @@ impl Batch {
         Self { json: line::entries_json(entries), head, begins, flaw }
     }
 
+    /// Whether its entries are of this epoch.
+    pub(crate) fn begins_in(&self, epoch: Epoch) -> bool {
+        self.begins == Some(epoch)
+    }
+
     /// Whether it may follow an entry of this epoch.
     fn check(&self, last: Epoch) -> StoreResult<()> {
         self.flaw.clone().map_or(Ok(()), Err)?;

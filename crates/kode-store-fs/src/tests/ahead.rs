@@ -1,14 +1,17 @@
 //! Appends that are written before anybody waits for the disk: who is told of them, and when.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use kode_core::fact::Entry;
 use kode_core::id::Seq;
-use kode_core::store::{After, Durability, Head, StoreError};
+use kode_core::store::{After, Durability, Head, Journal, Leases, StoreError};
 use kode_testkit::store_suite::pen::{HOLDER, NOW, Pen, TTL, chunk, id, step};
 
 use super::Dice;
 use super::sim::SimDisk;
+use crate::FsStore;
 use crate::store::{Ahead, Store};
 use crate::writer::Batch;
 
@@ -93,6 +96,48 @@ fn g1_after_a_commit_that_failed_nothing_is_told_or_taken_and_the_next_lease_mak
     drop(store);
     disk.lose_power(&mut Dice::new(2));
     assert_eq!(seen(&opened(&disk)), 2);
+}
+
+/// The first entry of an agent makes its files, on a thread that does not wait for the log.
+#[test]
+fn g3_nobody_is_told_of_a_first_entry_before_it_is_durable() {
+    let disk = SimDisk::new();
+    let store = opened(&disk);
+    let lease = store.acquire(&id("a"), HOLDER, TTL, NOW).unwrap();
+    let mut pen = Pen { lease, head: Head::default() };
+    let entries = next(&mut pen);
+    let batch = Batch::of(&entries, Seq(0), pen.epoch());
+    assert!(store.begins(&pen.lease, &batch));
+    let written = store.append_ahead(&pen.lease, Seq(0), batch, Durability::Buffered).unwrap();
+    let Ahead::Written(end) = written else {
+        panic!("a first append waits for the disk, whatever is asked for")
+    };
+    assert_eq!(seen(&store), 0);
+    store.committed(&pen.lease, end, store.commit()).unwrap();
+    assert_eq!(seen(&store), 1);
+    let more = Batch::of(&next(&mut pen), Seq(1), pen.epoch());
+    assert!(!store.begins(&pen.lease, &more), "that was the first");
+    drop(store);
+    disk.lose_power(&mut Dice::new(3));
+    assert_eq!(seen(&opened(&disk)), 1);
+}
+
+/// Who asked for the first append goes away: it is made, and told, all the same.
+#[tokio::test]
+async fn g1_a_first_append_that_nobody_waits_for_runs_to_its_end() {
+    let store = FsStore::over(opened(&SimDisk::new()));
+    let lease = store.acquire(&id("a"), HOLDER, TTL, NOW).await.unwrap();
+    let mut pen = Pen { lease, head: Head::default() };
+    let entries = next(&mut pen);
+    {
+        let mut append = pin!(store.append(&pen.lease, Seq(0), &entries, Durability::Synced));
+        assert!(append.as_mut().now_or_never().is_none(), "it is under way");
+    }
+    while store.head(&id("a")).await.unwrap().is_none_or(|head| head.seq < Seq(1)) {
+        tokio::task::yield_now().await;
+    }
+    let (end, entries) = (pen.head.seq, next(&mut pen));
+    store.append(&pen.lease, end, &entries, Durability::Synced).await.unwrap();
 }
 
 /// The writer was dropped in mid-append, and the agent is taken up again before the disk was waited for.
