@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
-/// An agent in memory has two open files, and the usual limit is one of a thousand.
+/// Each agent in memory has an open file, and the usual limit is one of a thousand.
 fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     // Where it cannot be raised, the workload says what it lacks.

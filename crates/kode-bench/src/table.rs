@@ -1,6 +1,7 @@
 //! The workloads of the contract, each in a process of its own against one stand-in, as a table; beside a peer if one
 //! is named.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,25 +38,25 @@ const W9: [(&str, &str); 5] = [
 
 const ROWS: [Row; 21] = [
     Row {
-        name: "W1 create 2,000 agents",
+        name: "W1 create 10,000 agents",
         workload: "w1",
-        params: &["agents=2000"],
+        params: &["agents=10000"],
         before: None,
-        limit: Some(("names", &["agents=2000"])),
+        limit: Some(("names", &["agents=10000"])),
         figures: &[("agents_per_s", "≥ 2,000"), ("rss_kb_per_agent", "≤ 6")],
     },
     Row {
         name: "W1 create, one turn each",
         workload: "w1",
-        params: &["agents=1000", "turns=1"],
+        params: &["agents=10000", "turns=1"],
         before: None,
         limit: None,
         figures: &[("rss_kb_per_agent", "≤ 12")],
     },
     Row {
-        name: "W1 9,900 agents of 10 messages",
+        name: "W1 10,000 agents of 10 messages",
         workload: "w1",
-        params: &["agents=9900", "turns=5"],
+        params: &["agents=10000", "turns=5"],
         before: None,
         limit: None,
         figures: &[("rss_kb_per_agent", "≤ 12")],
@@ -217,13 +218,14 @@ pub(crate) fn measure(peer: Option<&Path>, filters: &[String]) -> anyhow::Result
         if !filters.is_empty() && !filters.iter().any(|filter| row.name.contains(filter.as_str())) {
             continue;
         }
-        let ours = row.measure(&own, &stand_in.llm)?;
-        let theirs = peer.map(|peer| row.measure(peer, &stand_in.llm)).transpose()?;
+        let places = Places::default();
+        let ours = row.measure(&own, &stand_in.llm, &places)?;
+        let theirs = peer.map(|peer| row.measure(peer, &stand_in.llm, &places)).transpose()?;
         if let Some(why) = ours["skipped"].as_str() {
             println!("{:<36} skipped: {why}", row.name);
             continue;
         }
-        let limit = row.measure_limit(&own, &stand_in.llm)?;
+        let limit = row.measure_limit(&own, &stand_in.llm, &places)?;
         for (figure, wanted) in row.figures {
             let value = number(&ours, figure);
             let beside = |what: &str, other: &Value| match number(other, figure) {
@@ -242,14 +244,13 @@ pub(crate) fn measure(peer: Option<&Path>, filters: &[String]) -> anyhow::Result
 
 impl Row {
     /// The middle of some runs.
-    fn measure(&self, program: &Path, llm: &str) -> anyhow::Result<Value> {
-        self.middle(|| self.run(program, self.workload, self.params, llm))
+    fn measure(&self, program: &Path, llm: &str, places: &Places) -> anyhow::Result<Value> {
+        self.middle(|| self.run(program, (self.workload, self.params), llm, places))
     }
 
     /// The same of the machine's own limit, in the same directory, where there is one.
-    fn measure_limit(&self, own: &Path, llm: &str) -> anyhow::Result<Option<Value>> {
-        let limit = self.limit.map(|(limit, params)| self.middle(|| self.run(own, limit, params, llm)));
-        limit.transpose()
+    fn measure_limit(&self, own: &Path, llm: &str, places: &Places) -> anyhow::Result<Option<Value>> {
+        self.limit.map(|limit| self.middle(|| self.run(own, limit, llm, places))).transpose()
     }
 
     /// By the first figure.
@@ -261,12 +262,32 @@ impl Row {
         Ok(run.cloned().unwrap_or_default())
     }
 
-    fn run(&self, program: &Path, workload: &str, params: &[&str], llm: &str) -> anyhow::Result<Value> {
-        let dir = TempDir::new_in(quiet_place())?;
+    fn run(
+        &self,
+        program: &Path,
+        (workload, params): (&str, &[&str]),
+        llm: &str,
+        places: &Places,
+    ) -> anyhow::Result<Value> {
+        let dir = places.another()?;
         if let Some([first, params @ ..]) = self.before {
-            once(program, first, params, llm, dir.path())?;
+            once(program, first, params, llm, &dir)?;
         }
-        once(program, workload, params, llm, dir.path())
+        once(program, workload, params, llm, &dir)
+    }
+}
+
+/// The directories of a row's runs, removed together in the end: a file system can be slow to give out again what the run
+/// before has just freed (ext4 without a journal passes over each such inode for a minute).
+#[derive(Default)]
+struct Places(RefCell<Vec<TempDir>>);
+
+impl Places {
+    fn another(&self) -> anyhow::Result<PathBuf> {
+        let dir = TempDir::new_in(quiet_place())?;
+        let path = dir.path().to_owned();
+        self.0.borrow_mut().push(dir);
+        Ok(path)
     }
 }
 
