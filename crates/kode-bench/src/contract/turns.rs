@@ -1,6 +1,7 @@
 //! Many users' turns: W1 makes agents, W2 has them answer, W3 lets each answer use a tool.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use kode_core::Runtime;
@@ -13,6 +14,9 @@ use super::server::Server;
 use super::usage::{self, Usage};
 use crate::{median, quantile};
 
+/// Seconds after which agents count as idle.
+const REST: usize = 3;
+
 /// W1: makes agents, and tells what each weighs, idle or after some turns.
 pub(crate) async fn create(params: &Params) -> anyhow::Result<Value> {
     let agents = params.number("agents", 10_000)?;
@@ -20,11 +24,12 @@ pub(crate) async fn create(params: &Params) -> anyhow::Result<Value> {
     let llm = if turns == 0 { "http://127.0.0.1:9".to_owned() } else { params.text("llm")?.to_owned() };
     let (runtime, _store) = host::runtime(&params.dir()?, &host::base(&llm, 50, 0, false))?;
     // What every host weighs is not the agents'.
-    drop(User::new(&runtime, agents).await?);
+    let mut other = User::new(&runtime, agents).await?;
     let (before, usage) = (usage::rss_kb()?, Usage::now()?);
     let made = stream::iter(0..agents).map(|number| one(&runtime, number, turns)).buffer_unordered(conc);
     let agents_made: Vec<_> = made.try_collect().await?;
     let spent = usage.since()?;
+    come_to_rest(&mut other, turns).await?;
     let weight = usage::rss_kb()?.saturating_sub(before);
     let report = spent.report(&json!({
         "agents_per_s": agents as f64 / spent.wall,
@@ -33,6 +38,18 @@ pub(crate) async fn create(params: &Params) -> anyhow::Result<Value> {
     }));
     drop(agents_made);
     report
+}
+
+/// Waits until the agents are idle, and what their work had for moments is given back: the allocator keeps it for a second,
+/// and looks at its clock when somebody else works.
+async fn come_to_rest(other: &mut User, turns: usize) -> anyhow::Result<()> {
+    for _ in 0..REST {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if turns > 0 {
+            other.turn().await?;
+        }
+    }
+    Ok(())
 }
 
 async fn one(runtime: &Runtime, number: usize, turns: usize) -> anyhow::Result<kode_core::Agent> {
